@@ -1,0 +1,182 @@
+"""The words of Connect Care that a connector speaks: Section, Ask, Item, Answer.
+
+A resource travels as a plain `dict` of FHIR R4 JSON from the source to the answer. Decimals in it are
+`decimal.Decimal`, so that `0.10` leaves as `0.10`; nothing between source and answer may turn one into a float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+Resource = dict[str, Any]
+"""One FHIR R4 resource as JSON: `str`, `int`, `Decimal`, `bool`, `None`, `list`, `dict`."""
+
+NHS_NUMBER_SYSTEM: Final = "https://fhir.nhs.uk/Id/nhs-number"
+ODS_SYSTEM: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
+
+
+class Section(StrEnum):
+    """A part of the record. Order is the order in which a reader needs them."""
+
+    DEMOGRAPHICS = "demographics"
+    ALLERGIES = "allergies"
+    MEDICINES = "medicines"
+    CONTACTS = "contacts"
+    RESULTS = "results"
+    PROBLEMS = "problems"
+    IMMUNISATIONS = "immunisations"
+    CARE_TEAM = "care-team"
+
+
+SECTION_OF_TYPE: Final[Mapping[str, Section]] = {
+    "Patient": Section.DEMOGRAPHICS,
+    "AllergyIntolerance": Section.ALLERGIES,
+    "MedicationStatement": Section.MEDICINES,
+    "MedicationRequest": Section.MEDICINES,
+    "Encounter": Section.CONTACTS,
+    "Appointment": Section.CONTACTS,
+    "Observation": Section.RESULTS,
+    "DiagnosticReport": Section.RESULTS,
+    "Condition": Section.PROBLEMS,
+    "Immunization": Section.IMMUNISATIONS,
+    "CareTeam": Section.CARE_TEAM,
+}
+"""Resource types that carry a section of the record, each in exactly one section."""
+
+SUPPORTING_TYPES: Final = frozenset(
+    {"Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "Device", "Specimen"}
+)
+"""Types that only ever explain another item. They are shown when an item that is shown refers to them."""
+
+
+class Outcome(StrEnum):
+    """What became of one Ask. Every source of every record has exactly one."""
+
+    ANSWERED = "answered"
+    PARTIAL = "partial"
+    NO_RECORD = "no-record"
+    WITHHELD_BY_SOURCE = "withheld-by-source"
+    REFUSED = "refused"
+    TIMED_OUT = "timed-out"
+    FAILED = "failed"
+    NOT_ASKED = "not-asked"
+
+    @property
+    def leaves_gap(self) -> bool:
+        """True where the source may hold something that this record doesn't show."""
+        return self not in (Outcome.ANSWERED, Outcome.NO_RECORD)
+
+
+class Gap(StrEnum):
+    """Why a section of one source can't be read as complete."""
+
+    TIMED_OUT = "timed-out"
+    FAILED = "failed"
+    REFUSED = "refused"
+    WITHHELD_BY_SOURCE = "withheld-by-source"
+    TOO_MUCH = "too-much"
+    HELD_BACK = "held-back"
+    IDENTITY_ALARM = "identity-alarm"
+    NOT_ASKED = "not-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBy:
+    """The person on whose behalf a source is asked; some sources require it (GP Connect), all may log it."""
+
+    user_id: str
+    name: str
+    role_profile_id: str
+    job_role_code: str
+    role: str
+    organisation: str
+    organisation_name: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to one source.
+
+    `sections` is what the caller's role may see of what this source offers: the rest is never asked for.
+    `deadline` is an absolute `asyncio` loop time; nothing a connector does outlives it.
+    """
+
+    nhs_number: str
+    sections: frozenset[Section]
+    asked_by: AskedBy
+    deadline: float
+    request_id: str
+
+
+@dataclass(slots=True)
+class Item:
+    """One resource of one source, on its way through the pipeline.
+
+    `original_id` is the source's own id, `full_url` its own absolute address where it gave one. `section` is None for
+    a supporting resource. The later steps fill `sealed_id`, `labels` and `references`; a connector leaves them.
+    """
+
+    source: str
+    resource: Resource
+    section: Section | None
+    original_id: str
+    full_url: str | None = None
+    sealed_id: str = ""
+    labels: frozenset[str] = frozenset()
+    findings: Findings | None = None
+
+    @property
+    def type(self) -> str:
+        """The resource type."""
+        return str(self.resource["resourceType"])
+
+    @property
+    def key(self) -> str:
+        """The source's own relative reference to it: `Observation/17`."""
+        return f"{self.resource['resourceType']}/{self.original_id}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one walk over a resource found, so that no later step walks it again.
+
+    `references`: every FHIR Reference object in it (the live dicts: rewriting one rewrites the resource).
+    `codings`: every (system, code) pair. `security`: the codes of `meta.security`, of contained resources too.
+    """
+
+    references: list[dict[str, Any]] = field(default_factory=list)
+    codings: list[tuple[str, str]] = field(default_factory=list)
+    security: list[tuple[str, str]] = field(default_factory=list)
+    nhs_numbers: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWarning:
+    """A source's own statement that what it sent for a section is not all it holds. Shown as its statement."""
+
+    section: Section | None
+    code: str
+    text: str
+
+
+@dataclass(slots=True)
+class Answer:
+    """The one outcome of one Ask.
+
+    `gaps` names each asked section that can't be read as complete, and why; a section asked for and not in it was
+    answered whole. `told` is for the reader (no identifier, no technical detail), `detail` for the operator only.
+    """
+
+    source: str
+    outcome: Outcome
+    items: list[Item] = field(default_factory=list)
+    gaps: dict[Section, Gap] = field(default_factory=dict)
+    warnings: list[SourceWarning] = field(default_factory=list)
+    told: str = ""
+    detail: str = ""
+    took_ms: float = 0.0
+    calls: int = 0

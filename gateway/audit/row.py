@@ -1,0 +1,108 @@
+"""One row of the audit journal. It never holds clinical content: sections, counts, sealed ids, rule ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from gateway.caller.model import Caller
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    INTENT = "intent"
+    RELEASE = "release"
+    REFUSAL = "refusal"
+    SHARING_CHOICE = "sharing-choice"
+    PERMISSION_GRANTED = "permission-granted"
+    PERMISSION_WITHDRAWN = "permission-withdrawn"
+    AUDIT_READ = "audit-read"
+
+
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller with the role profile as at the event."""
+
+    issuer: str
+    user_id: str
+    name: str
+    role_profile_id: str
+    job_role_code: str
+    role: str
+    organisation: str
+    organisation_name: str
+    organisation_type: str
+    client_id: str
+    purpose: str
+    acr: str
+    token_id: str
+
+    @classmethod
+    def of(cls, caller: Caller) -> Who:
+        return cls(
+            issuer=caller.issuer,
+            user_id=caller.user_id,
+            name=caller.name,
+            role_profile_id=caller.role_profile_id,
+            job_role_code=caller.job_role_code,
+            role=caller.role,
+            organisation=caller.organisation,
+            organisation_name=caller.organisation_name,
+            organisation_type=caller.organisation_type,
+            client_id=caller.client_id,
+            purpose=caller.purpose,
+            acr=caller.acr,
+            token_id=caller.token_id,
+        )
+
+
+class SourceLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one source said, as the manifest has it."""
+
+    outcome: str
+    gaps: dict[str, str] = {}
+    took_ms: float = 0.0
+    detail: str = ""
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person must look into: a source sent another patient's resources, say."""
+
+    source: str
+    kind: str
+    count: int
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event.
+
+    `door` is the route's template and method (never a path with an identifier in it). `seen` counts released items
+    by section, `seen_ids` lists them as {sealed prefix: [digest, …]}; `withheld` and `outlined` count by rule id what
+    the policy kept back: they exist here and nowhere else.
+    """
+
+    kind: Kind
+    request_id: str
+    at: datetime
+    door: str
+    who: Who | None = None
+    patient: str | None = None
+    sealed_patient: str | None = None
+    sections: list[str] = []
+    permission: str | None = None
+    basis: str | None = None
+    scope: str | None = None
+    status: int = 0
+    rule: str = ""
+    detail: str = ""
+    sources: dict[str, SourceLine] = {}
+    seen: dict[str, int] = {}
+    seen_ids: dict[str, list[str]] = {}
+    withheld: dict[str, int] = {}
+    outlined: dict[str, int] = {}
+    alarms: list[Alarm] = []
+    policy_hash: str = ""
+    intent: int | None = None
+    subject: str = ""

@@ -1,0 +1,51 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connectors.sdk.organisations import OrganisationType
+
+
+class Role(StrEnum):
+    """The roles that the policies know."""
+
+    GP = "gp"
+    HOSPITAL_DOCTOR = "hospital-doctor"
+    NURSE = "nurse"
+    DISTRICT_NURSE = "district-nurse"
+    OCCUPATIONAL_THERAPIST = "occupational-therapist"
+    SOCIAL_WORKER = "social-worker"
+    PRIVACY_OFFICER = "privacy-officer"
+    COMMISSIONER = "commissioner"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person, with one role profile, in one organisation, through one client, for one purpose of use.
+
+    `purpose` is a v3-ActReason code (`TREAT`, `ETREAT`). `acr` and `auth_time` are as the issuer stated them.
+    `token_id` is the token's `jti`: the audit names the token by it, never by its bytes.
+    """
+
+    issuer: str
+    user_id: str
+    name: str
+    role_profile_id: str
+    job_role_code: str
+    role: Role
+    organisation: str
+    organisation_name: str
+    organisation_type: OrganisationType
+    client_id: str
+    purpose: str = "TREAT"
+    scopes: frozenset[str] = frozenset()
+    acr: str = ""
+    auth_time: int | None = None
+    token_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a permission is bound to: this person, in this role profile, in this organisation."""
+        return "|".join((self.issuer, self.user_id, self.role_profile_id, self.organisation))

@@ -1,0 +1,85 @@
+"""The patient's say: the standing sharing choice, and the permission at the point of care."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Choice(StrEnum):
+    """Opted in is the default where nothing was recorded."""
+
+    OPTED_IN = "opted-in"
+    OPTED_OUT = "opted-out"
+
+
+class StatedBy(StrEnum):
+    """Who stated the choice."""
+
+    PATIENT = "patient"
+    PROXY = "proxy"
+    REPRESENTATIVE = "representative-of-deceased"
+
+
+class Channel(StrEnum):
+    """How the choice reached us."""
+
+    PHONE = "phone"
+    IN_PERSON = "in-person"
+    LETTER = "letter"
+    EMAIL = "email"
+    ONLINE = "online"
+
+
+class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement of a patient's sharing choice; the newest one holds.
+
+    `patient` is the keyed patient tag, `sealed_patient` the NHS number under authenticated encryption.
+    """
+
+    id: str
+    patient: str
+    sealed_patient: str
+    choice: Choice
+    stated_by: StatedBy
+    channel: Channel
+    recorded_by: str
+    recorded_by_name: str
+    organisation: str
+    recorded_at: datetime
+
+
+class Basis(StrEnum):
+    """Why a permission exists."""
+
+    PATIENT_AGREED = "patient-agreed"
+    BEST_INTERESTS = "best-interests"
+
+
+class Scope(StrEnum):
+    """What the patient agreed to. `INCLUDING_SENSITIVE` only where the patient agreed to just that."""
+
+    STANDARD = "standard"
+    INCLUDING_SENSITIVE = "including-sensitive"
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """Time-boxed, and bound to one caller (person, role profile, organisation) and one patient."""
+
+    id: str
+    patient: str
+    sealed_patient: str
+    caller: str
+    organisation: str
+    basis: Basis
+    scope: Scope
+    reason: str
+    granted_at: datetime
+    expires_at: datetime
+    withdrawn_at: datetime | None = None
+
+    def holds_at(self, moment: datetime) -> bool:
+        """True where it was neither withdrawn nor expired at that moment (an expiry is exclusive)."""
+        return self.withdrawn_at is None and self.granted_at <= moment < self.expires_at

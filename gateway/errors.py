@@ -1,0 +1,143 @@
+"""What the gateway answers when it does not answer with a record, by what the caller should do next.
+
+    GatewayError                 status  issue code
+    ├── BadRequest                  400  invalid        mend the request
+    │   ├── NotSupported            400  not-supported  parameter, modifier, chain or search that isn't offered
+    │   └── TooLarge                413  too-long       send less
+    ├── WrongMediaType              415  not-supported  send FHIR JSON / JSON
+    ├── NotAcceptable               406  not-supported  ask for FHIR JSON
+    ├── NotSignedIn                 401  login          get a (new) access token
+    ├── Refusal                     403  forbidden      policy, choice or permission says no
+    │   ├── NoPermission            403  suppressed     ask the patient, then POST /permissions
+    │   └── OptedOut                403  suppressed     the patient opted out of Connect Care
+    ├── NotFound                    404  not-found      no such route, resource or patient
+    ├── NotAllowed                  405  not-supported  another method
+    ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
+    └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
+
+Each carries two texts: `told` (for the caller: says what to do, holds no identifier) and `detail` (for the operator's
+log and the audit row). `rule` is the id of the policy rule, or the stable name of the check, that decided.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """An answer that is not a record."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "exception"
+
+    def __init__(self, told: str, *, rule: str, detail: str = "", expression: str = "") -> None:
+        super().__init__(detail or told)
+        self.told = told
+        self.rule = rule
+        self.detail = detail
+        self.expression = expression
+        self.headers: dict[str, str] = {}
+
+
+class BadRequest(GatewayError):
+    """The request is wrong in itself; no source was asked."""
+
+    status = 400
+    code = "invalid"
+
+
+class NotSupported(BadRequest):
+    """A parameter, modifier, chain or search that this server doesn't offer."""
+
+    code = "not-supported"
+
+
+class TooLarge(BadRequest):
+    """The request body is over the limit."""
+
+    status = 413
+    code = "too-long"
+
+
+class WrongMediaType(GatewayError):
+    """The request body isn't of a type that this route reads."""
+
+    status = 415
+    code = "not-supported"
+
+
+class NotAcceptable(GatewayError):
+    """The caller wants a representation other than JSON."""
+
+    status = 406
+    code = "not-supported"
+
+
+class NotSignedIn(GatewayError):
+    """No access token, or one that can't be accepted. The text never says more than the caller already knows."""
+
+    status = 401
+    code = "login"
+
+    def __init__(self, told: str, *, rule: str, detail: str = "", error: str = "invalid_token") -> None:
+        super().__init__(told, rule=rule, detail=detail)
+        self.headers["WWW-Authenticate"] = f'Bearer error="{error}"' if error else "Bearer"
+
+
+class Refusal(GatewayError):
+    """Policy, sharing choice or permission says no."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NoPermission(Refusal):
+    """No current permission for this caller and patient; the text says how to get one."""
+
+    code = "suppressed"
+
+
+class OptedOut(Refusal):
+    """The patient has opted out: there is no Connect Care record."""
+
+    code = "suppressed"
+
+
+class NotFound(GatewayError):
+    """No such route, resource or patient."""
+
+    status = 404
+    code = "not-found"
+
+
+class NotAllowed(GatewayError):
+    """The route exists, the method doesn't."""
+
+    status = 405
+    code = "not-supported"
+
+
+class NobodyAnswered(GatewayError):
+    """No source could answer, so nothing may be shown, not even as empty."""
+
+    status = 503
+    code = "transient"
+
+    def __init__(self, told: str, *, rule: str, detail: str = "", retry_after: int = 10) -> None:
+        super().__init__(told, rule=rule, detail=detail)
+        self.headers["Retry-After"] = str(retry_after)
+
+
+class AuditUnavailable(GatewayError):
+    """The journal can't be written: no look without a row, so no data leaves."""
+
+    status = 503
+    code = "exception"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "Connect Care can't write its audit journal, so no record can be shown. Try again shortly.",
+            rule="no-audit-no-data",
+            detail=detail,
+        )
+        self.headers["Retry-After"] = "10"

@@ -1,0 +1,167 @@
+"""Sealed ids, patient tags and page cursors: identifiers that reveal nothing and can't be made up.
+
+A sealed id is `prefix.digest`, 54 characters. The prefix is the deterministic authenticated encryption (AES-SIV,
+RFC 5297) of patient and source: stable, so that a client may keep it, and openable by the gateway alone, so that a read
+by id knows whose consent to check. The digest is keyed BLAKE2b over type and original id.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from connectors.sdk.nhs_number import is_nhs_number
+
+_ODS_DIGITS: Final = " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ODS_LENGTH: Final = 6
+_PREFIX_LENGTH: Final = 39
+_DIGEST_LENGTH: Final = 14
+SEALED_LENGTH: Final = _PREFIX_LENGTH + 1 + _DIGEST_LENGTH
+MASTER_KEY_BYTES: Final = 32
+
+
+class Unsealable(ValueError):
+    """The text was not sealed by this gateway, or was altered since."""
+
+
+def load_master_key(path: Path) -> bytes:
+    """Read the master key: 32 bytes in hexadecimal. Raises ValueError with what to do where it isn't that."""
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except OSError as error:
+        raise ValueError(
+            f"The key file {path} can't be read ({error.strerror}). Make one: connectcare keys new FILE"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"The key file {path} isn't hexadecimal. Make one: connectcare keys new FILE") from error
+    if len(key) != MASTER_KEY_BYTES:
+        raise ValueError(f"The key file {path} must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE")
+    return key
+
+
+def new_master_key(path: Path) -> None:
+    """Write a new master key that only its owner can read. Raises FileExistsError rather than replace one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(MASTER_KEY_BYTES) + "\n")
+
+
+class Sealer:
+    """Seals with keys derived from one master key, a different one for each use (HKDF-SHA256)."""
+
+    def __init__(self, master_key: bytes) -> None:
+        def derived(use: str, length: int) -> bytes:
+            return HKDF(algorithm=SHA256(), length=length, salt=None, info=f"connect-care/{use}".encode()).derive(
+                master_key
+            )
+
+        self._ids = AESSIV(derived("ids", 64))
+        self._patients = AESSIV(derived("patients", 64))
+        self._cursors = AESSIV(derived("cursors", 64))
+        self._digest_key = derived("digests", 32)
+        self._tag_key = derived("patient-tags", 32)
+        # One record asks for few prefixes; an unbounded memo would keep NHS numbers in memory for ever.
+        self.prefix = lru_cache(maxsize=64)(self._prefix)
+
+    def patient_tag(self, nhs_number: str) -> str:
+        """The keyed tag that names a patient in the store: the same for the same patient, useless without the key."""
+        return hashlib.blake2b(nhs_number.encode(), key=self._tag_key, digest_size=20).hexdigest()
+
+    def seal_patient(self, nhs_number: str) -> str:
+        """The NHS number under authenticated encryption, for those rows that must be able to name the patient."""
+        return _base32(self._patients.encrypt(nhs_number.encode(), None))
+
+    def open_patient(self, sealed: str) -> str:
+        """Raises Unsealable."""
+        return self._open(self._patients, sealed).decode()
+
+    def _prefix(self, nhs_number: str, source: str) -> str:
+        packed = int(nhs_number[:9]).to_bytes(4, "big") + _pack_ods(source).to_bytes(4, "big")
+        return _base32(self._ids.encrypt(packed, None))
+
+    def seal_id(self, nhs_number: str, source: str, resource_type: str, original_id: str) -> str:
+        """54 characters that obey FHIR's id rule, for one resource of one source about one patient."""
+        return f"{self.prefix(nhs_number, source)}.{self.digest(resource_type, original_id)}"
+
+    def digest(self, resource_type: str, original_id: str) -> str:
+        """The second half of a sealed id."""
+        keyed = hashlib.blake2b(f"{resource_type}/{original_id}".encode(), key=self._digest_key, digest_size=9)
+        return _base32(keyed.digest())[:_DIGEST_LENGTH]
+
+    def open_id(self, sealed: str) -> tuple[str, str]:
+        """(NHS number, ODS code of the source) of a sealed id. Raises Unsealable."""
+        prefix, dot, digest = sealed.partition(".")
+        if len(prefix) != _PREFIX_LENGTH or dot != "." or len(digest) != _DIGEST_LENGTH:
+            raise Unsealable("not a sealed id")
+        packed = self._open(self._ids, prefix)
+        nine = f"{int.from_bytes(packed[:4], 'big'):09d}"
+        return _with_check_digit(nine), _unpack_ods(int.from_bytes(packed[4:], "big"))
+
+    def seal_cursor(self, state: dict[str, Any], bound_to: str) -> str:
+        """A page cursor that only the caller named by `bound_to` can use."""
+        sealed = self._cursors.encrypt(msgspec.json.encode(state), [bound_to.encode()])
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open_cursor(self, cursor: str, bound_to: str) -> dict[str, Any]:
+        """Raises Unsealable where it was altered or belongs to somebody else."""
+        try:
+            sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            return msgspec.json.decode(self._cursors.decrypt(sealed, [bound_to.encode()]), type=dict[str, Any])
+        except (ValueError, InvalidTag) as error:
+            raise Unsealable("not a cursor of this caller") from error
+
+    @staticmethod
+    def _open(cipher: AESSIV, sealed: str) -> bytes:
+        try:
+            opened = cipher.decrypt(_from_base32(sealed), None)
+        except (ValueError, InvalidTag) as error:
+            raise Unsealable("not sealed here") from error
+        # Base32 has spare bits at the end: only the spelling that we made is accepted.
+        if _base32(_from_base32(sealed)) != sealed:
+            raise Unsealable("not sealed here")
+        return opened
+
+
+def _base32(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()
+
+
+def _from_base32(text: str) -> bytes:
+    if not text.isascii() or text != text.lower():
+        raise ValueError("not our base32")
+    return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
+
+
+def _pack_ods(code: str) -> int:
+    if not code or len(code) > _ODS_LENGTH:
+        raise ValueError("an ODS code of an organisation has one to six characters")
+    number = 0
+    for character in code.ljust(_ODS_LENGTH):
+        number = number * len(_ODS_DIGITS) + _ODS_DIGITS.index(character)
+    return number
+
+
+def _unpack_ods(number: int) -> str:
+    characters = []
+    for _ in range(_ODS_LENGTH):
+        number, index = divmod(number, len(_ODS_DIGITS))
+        characters.append(_ODS_DIGITS[index])
+    return "".join(reversed(characters)).rstrip()
+
+
+def _with_check_digit(nine: str) -> str:
+    for digit in "0123456789":
+        if is_nhs_number(nine + digit):
+            return nine + digit
+    raise Unsealable("not sealed here")

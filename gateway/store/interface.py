@@ -1,0 +1,89 @@
+"""The one narrow interface behind which the journal, the choices and the permissions live.
+
+Every method that writes is durable when it returns (group commit, one fsync a batch) and raises `AuditUnavailable`
+where it can't be: then nothing was written. Patients are named by keyed tag, never by NHS number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.audit.row import Kind, Row
+from gateway.choice.model import Permission, SharingChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row as the journal keeps it: dense sequence number from 1, and the row."""
+
+    seq: int
+    row: Row
+
+
+class Store(Protocol):
+    """What the gateway may ask of a store."""
+
+    async def append(self, row: Row) -> int:
+        """Durably append one row; returns its sequence number."""
+        ...
+
+    async def release(self, row: Row) -> int:
+        """Append a release row, if the patient has not opted out and the permission `row.permission` still holds.
+
+        Choice and permission are re-read inside the same transaction. Where either says no, a refusal row (rule
+        `choice.opted-out` or `permission.ended`) is committed instead and `OptedOut` / `NoPermission` is raised.
+        """
+        ...
+
+    async def current_choice(self, patient: str) -> SharingChoice | None:
+        """The newest sharing choice of the patient, or None where none was ever recorded."""
+        ...
+
+    async def choices(self, patient: str) -> list[SharingChoice]:
+        """The whole history, oldest first."""
+        ...
+
+    async def record_choice(self, choice: SharingChoice, row: Row) -> int:
+        """The choice and its row, in one transaction."""
+        ...
+
+    async def permission_for(self, caller: str, patient: str, moment: datetime) -> Permission | None:
+        """The newest permission of this caller for this patient that holds at the moment."""
+        ...
+
+    async def permission(self, permission_id: str) -> Permission | None:
+        """By id, ended ones too."""
+        ...
+
+    async def permissions_of(self, caller: str) -> list[Permission]:
+        """All of a caller's permissions, newest first."""
+        ...
+
+    async def permissions_about(self, patient: str) -> list[Permission]:
+        """All permissions about a patient, newest first."""
+        ...
+
+    async def grant(self, permission: Permission, row: Row) -> int:
+        """The permission and its row, in one transaction. Raises `OptedOut` (and commits a refusal row) where the
+        patient has opted out."""
+        ...
+
+    async def withdraw(self, permission_id: str, moment: datetime, row: Row) -> bool:
+        """End a permission, with its row, in one transaction; False (and no row) where it had ended already."""
+        ...
+
+    async def rows(
+        self, *, patient: str | None = None, kinds: frozenset[Kind] | None = None, after: int = 0, limit: int = 100
+    ) -> list[Kept]:
+        """Rows in order of sequence number."""
+        ...
+
+    async def ready(self) -> bool:
+        """True where a row could be written now."""
+        ...
+
+    async def aclose(self) -> None:
+        """Commit what is queued and close."""
+        ...
