@@ -12,6 +12,7 @@
     │   └── OptedOut                403  suppressed     the patient opted out of Connect Care
     ├── NotFound                    404  not-found      no such route, resource or patient
     ├── NotAllowed                  405  not-supported  another method
+    ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
 
@@ -37,6 +38,8 @@ class GatewayError(Exception):
         self.detail = detail
         self.expression = expression
         self.headers: dict[str, str] = {}
+        # The journal's row that holds this refusal, once it's written: nothing is journalled twice on its way out.
+        self.journalled: int | None = None
 
 
 class BadRequest(GatewayError):

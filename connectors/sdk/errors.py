@@ -11,6 +11,7 @@
     └── Unusable           what came can't be trusted: nothing of it is used
         ├── TooMuch        bytes, entries, depth or pages beyond the caps
         ├── WrongContent   not FHIR JSON, a redirect, a foreign next link
+        ├── NotUnderstood  400, 404 and the like: the entry in organisations.yaml doesn't fit the source
         └── Ambiguous      several patients carry the NHS number; nobody guesses
     ConfigurationError     an organisation's entry is wrong: stops start-up
 
@@ -83,6 +84,12 @@ class TooMuch(Unusable):
 
 class WrongContent(Unusable):
     """Not FHIR JSON, a redirect, or a link that leaves the source."""
+
+
+class NotUnderstood(Unusable):
+    """The source did not understand the question: its entry in organisations.yaml doesn't fit it."""
+
+    told = "did not understand the question"
 
 
 class Ambiguous(Unusable):

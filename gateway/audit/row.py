@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.caller.model import Caller
+from gateway.caller.model import Caller, KnownCaller
 
 
 class Kind(StrEnum):
@@ -39,8 +39,13 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     acr: str
     token_id: str
 
+    @property
+    def key(self) -> str:
+        """What a permission is bound to: the same words as `Caller.key`."""
+        return "|".join((self.issuer, self.user_id, self.role_profile_id, self.organisation))
+
     @classmethod
-    def of(cls, caller: Caller) -> Who:
+    def of(cls, caller: Caller | KnownCaller) -> Who:
         return cls(
             issuer=caller.issuer,
             user_id=caller.user_id,

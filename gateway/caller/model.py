@@ -49,3 +49,25 @@ class Caller:
     def key(self) -> str:
         """What a permission is bound to: this person, in this role profile, in this organisation."""
         return "|".join((self.issuer, self.user_id, self.role_profile_id, self.organisation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCaller:
+    """As much as is known of somebody who was refused before they were a `Caller`; "" where it isn't known.
+
+    It has the fields that the audit writes of a Caller, so a refusal is written as fully as a look.
+    """
+
+    issuer: str
+    token_id: str
+    user_id: str = ""
+    name: str = ""
+    role_profile_id: str = ""
+    job_role_code: str = ""
+    role: str = ""
+    organisation: str = ""
+    organisation_name: str = ""
+    organisation_type: str = ""
+    client_id: str = ""
+    purpose: str = ""
+    acr: str = ""

@@ -14,6 +14,10 @@ from gateway.audit.row import Kind, Row
 from gateway.choice.model import Permission, SharingChoice
 
 
+class StoreUnusable(Exception):
+    """The store can't be opened, so the gateway doesn't start. The text says why, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A row as the journal keeps it: dense sequence number from 1, and the row."""
@@ -75,9 +79,23 @@ class Store(Protocol):
         ...
 
     async def rows(
-        self, *, patient: str | None = None, kinds: frozenset[Kind] | None = None, after: int = 0, limit: int = 100
+        self,
+        *,
+        patient: str | None = None,
+        kinds: frozenset[Kind] | None = None,
+        user_id: str | None = None,
+        organisation: str | None = None,
+        request_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Kept]:
-        """Rows in order of sequence number."""
+        """At most `limit` rows that meet every condition, in order of sequence number.
+
+        `since` is inclusive, `until` exclusive; `after` and `before` are sequence numbers and exclusive.
+        """
         ...
 
     async def ready(self) -> bool:

@@ -1,0 +1,226 @@
+"""Asks an R4 source: the Patient by NHS number, and one or more searches for each section, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from connectors.fhir_r4.settings import Search, Settings
+from connectors.sdk.auth import authorizer, tls_context
+from connectors.sdk.bundle import MAX_ENTRIES, Entry, Page, read_bundle
+from connectors.sdk.connector import Connector, Setup
+from connectors.sdk.errors import (
+    Ambiguous,
+    NoRecord,
+    Refused,
+    SourceError,
+    SourceTimeout,
+    TooMuch,
+    WrongContent,
+)
+from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
+from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES, Answer, Ask, Gap, Item, Outcome, Section
+
+_OMITTING: Final = frozenset(
+    {"incomplete", "suppressed", "timeout", "throttled", "too-costly", "forbidden", "security"}
+)
+
+
+def connect(setup: Setup) -> Connector:
+    """The connector for one organisation. Raises ConfigurationError where its secrets can't be read."""
+    settings: Settings = setup.settings
+    tls = tls_context(settings.tls, settings.auth)
+    limits = Limits()
+    address = setup.organisation.address or ""
+    return FhirR4(
+        setup.organisation.ods,
+        settings,
+        SourceClient(
+            address,
+            setup.transport or AiohttpTransport(limits, tls),
+            limits=limits,
+            authorize=authorizer(settings.auth, transport=setup.transport, tls=tls),
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one search brought: its entries, and why they aren't all, where they aren't."""
+
+    entries: list[Entry] = field(default_factory=list)
+    held_back: int = 0
+    gap: Gap | None = None
+    detail: str = ""
+
+
+class FhirR4:
+    """One R4 source."""
+
+    def __init__(self, source: str, settings: Settings, client: SourceClient) -> None:
+        self._source = source
+        self._settings = settings
+        self._client = client
+
+    async def ask(self, ask: Ask) -> Answer:
+        """See Connector."""
+        before = self._client.calls
+        if self._settings.patient_by == "identifier":
+            patient, found = await self._ask_at_once(ask)
+        else:
+            patient = await self._patient(ask)
+            by_id = f"={quote(str(patient.resource['id']), safe='')}"
+            found = await self._sections(ask, by_id)
+        answer = self._answer(ask, patient, found)
+        answer.calls = self._client.calls - before
+        return answer
+
+    async def aclose(self) -> None:
+        """See Connector."""
+        await self._client.aclose()
+
+    async def _ask_at_once(self, ask: Ask) -> tuple[Entry, dict[Section, list[_Found]]]:
+        by_identifier = f".identifier={self._identifier(ask)}"
+        sections = asyncio.ensure_future(self._sections(ask, by_identifier))
+        try:
+            patient = await self._patient(ask)
+            return patient, await sections
+        finally:
+            sections.cancel()
+
+    def _identifier(self, ask: Ask) -> str:
+        return quote(f"{self._settings.identifier_system}|{ask.nhs_number}", safe="")
+
+    async def _patient(self, ask: Ask) -> Entry:
+        page = await self._page(f"Patient?identifier={self._identifier(ask)}&_count=3", ask, of_patient="identifier")
+        patients = [entry for entry in page.entries if entry.resource.get("resourceType") == "Patient"]
+        if page.held_back:
+            raise WrongContent("the Patient has a broken shape")
+        if not patients:
+            raise NoRecord("no Patient carries the NHS number")
+        if len(patients) > 1:
+            raise Ambiguous("several Patients carry the NHS number")
+        return patients[0]
+
+    async def _sections(self, ask: Ask, by_patient: str) -> dict[Section, list[_Found]]:
+        """One entry for each asked section. A search that fails leaves a gap in its own section only."""
+        plan = [
+            (section, search) for section in sorted(ask.sections) for search in self._settings.searches_for(section)
+        ]
+        results = await asyncio.gather(*(self._search(search, ask, by_patient) for _, search in plan))
+        found: dict[Section, list[_Found]] = {section: [] for section in ask.sections}
+        for (section, _), result in zip(plan, results, strict=True):
+            found[section].append(result)
+        return found
+
+    async def _search(self, search: Search, ask: Ask, by_patient: str) -> _Found:
+        query = [*search.params.items(), *(("_include", value) for value in search.include)]
+        query.append(("_count", str(self._settings.page_size)))
+        url = f"{search.type}?{search.patient}{by_patient}&{urlencode(query)}"
+        found = _Found()
+        try:
+            await self._read_pages(url, search, ask, found)
+        except SourceError as error:
+            found.gap, found.detail = _gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
+        return found
+
+    async def _read_pages(self, url: str, search: Search, ask: Ask, found: _Found) -> None:
+        total: int | None = None
+        seen: set[str] = set()
+        for number in range(self._settings.max_pages):
+            page = await self._page(url, ask, of_patient=None if number else str(search.patient))
+            found.entries.extend(page.entries)
+            found.held_back += page.held_back.total()
+            if len(found.entries) > MAX_ENTRIES:
+                del found.entries[MAX_ENTRIES:]
+                raise TooMuch("entries over the cap")
+            total = page.total if number == 0 else total
+            if page.next is None:
+                break
+            url = self._client.resolve(page.next)
+            if url in seen:
+                raise WrongContent("the next links go in a circle")
+            seen.add(url)
+        else:
+            raise TooMuch("pages over the cap")
+        _check_complete(search, found, total)
+
+    async def _page(self, url: str, ask: Ask, *, of_patient: str | None) -> Page:
+        body = await self._client.get(
+            url, deadline=ask.deadline, headers={**self._settings.headers, "X-Request-ID": ask.request_id}
+        )
+        page = read_bundle(body)
+        if of_patient is not None and page.self_link is not None:
+            _check_self_link(page.self_link, of_patient)
+        return page
+
+    def _answer(self, ask: Ask, patient: Entry, found: dict[Section, list[_Found]]) -> Answer:
+        answer = Answer(self._source, Outcome.ANSWERED)
+        self._take(patient, answer)
+        for section, searches in found.items():
+            for search in searches:
+                for entry in search.entries:
+                    self._take(entry, answer)
+                if search.gap is not None:
+                    answer.gaps[section] = search.gap
+                    answer.detail = "; ".join(filter(None, (answer.detail, search.detail)))
+        if answer.gaps:
+            answer.outcome = Outcome.PARTIAL
+            answer.told = "answered in part"
+        return answer
+
+    def _take(self, entry: Entry, answer: Answer) -> None:
+        kind = str(entry.resource.get("resourceType"))
+        if kind not in SECTION_OF_TYPE and kind not in SUPPORTING_TYPES:
+            return
+        answer.items.append(
+            Item(
+                source=self._source,
+                resource=entry.resource,
+                section=SECTION_OF_TYPE.get(kind),
+                original_id=str(entry.resource.get("id", "")),
+                full_url=entry.full_url,
+                findings=entry.findings,
+            )
+        )
+
+
+def _gap_of(error: SourceError) -> Gap:
+    if isinstance(error, SourceTimeout):
+        return Gap.TIMED_OUT
+    if isinstance(error, Refused):
+        return Gap.REFUSED
+    return Gap.TOO_MUCH if isinstance(error, TooMuch) else Gap.FAILED
+
+
+def _check_complete(search: Search, found: _Found, total: int | None) -> None:
+    """Notes a gap where the source counted more than it sent, or says itself that something is left out."""
+    matches = sum(
+        1 for entry in found.entries if entry.mode == "match" and entry.resource.get("resourceType") == search.type
+    )
+    if found.held_back:
+        found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: {found.held_back} resources of broken shape held back"
+    elif total is not None and total > matches:
+        found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source counted {total} and sent {matches}"
+    for entry in found.entries:
+        if entry.resource.get("resourceType") == "OperationOutcome" and _tells_of_omission(entry):
+            found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source says that its answer is not whole"
+
+
+def _tells_of_omission(entry: Entry) -> bool:
+    issues = entry.resource.get("issue")
+    return any(
+        issue.get("severity") in ("fatal", "error") or issue.get("code") in _OMITTING
+        for issue in (issues if isinstance(issues, list) else ())
+        if isinstance(issue, dict)
+    )
+
+
+def _check_self_link(link: str, parameter: str) -> None:
+    """A source that ignored the patient parameter says so in its self link; its answer is about everybody."""
+    names = [name.partition(".")[0].partition(":")[0] for name, _ in parse_qsl(urlsplit(link).query)]
+    accepted = {parameter, "patient", "subject"} if parameter != "identifier" else {"identifier"}
+    if not accepted.intersection(names):
+        raise WrongContent("the source's self link shows that it ignored the patient")

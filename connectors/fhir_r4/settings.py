@@ -1,0 +1,81 @@
+"""What an organisation's `settings` may say when its connector is `fhir_r4`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from connectors.sdk.auth import AuthSettings, NoAuth, TlsSettings
+from connectors.sdk.model import NHS_NUMBER_SYSTEM, SECTION_OF_TYPE, Section
+
+
+class Search(BaseModel):
+    """One search that serves a section: `GET {type}?{patient}={id}&{params}`.
+
+    `patient` is the search parameter by which this source finds a patient's resources of this type. `include` asks for
+    supporting resources (`MedicationRequest:medication`); what comes with them passes the same checks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    patient: Literal["patient", "subject"] = "patient"
+    params: Mapping[str, str] = Field(default_factory=dict)
+    include: tuple[str, ...] = ()
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SECTION_OF_TYPE or value == "Patient":
+            offered = ", ".join(sorted(set(SECTION_OF_TYPE) - {"Patient"}))
+            raise ValueError(f"{value} serves no section; use one of {offered}")
+        return value
+
+
+DEFAULT_SEARCHES: Final[Mapping[Section, tuple[Search, ...]]] = {
+    Section.ALLERGIES: (Search(type="AllergyIntolerance"),),
+    Section.MEDICINES: (
+        Search(type="MedicationStatement", include=("MedicationStatement:medication",)),
+        Search(type="MedicationRequest", include=("MedicationRequest:medication",)),
+    ),
+    Section.CONTACTS: (Search(type="Encounter"), Search(type="Appointment")),
+    Section.RESULTS: (Search(type="Observation"), Search(type="DiagnosticReport")),
+    Section.PROBLEMS: (Search(type="Condition"),),
+    Section.IMMUNISATIONS: (Search(type="Immunization"),),
+    Section.CARE_TEAM: (Search(type="CareTeam"),),
+}
+
+
+class Settings(BaseModel):
+    """How this source is asked.
+
+    `patient_by`: `identifier` searches every section at once by the NHS number (`patient.identifier=…`), one round
+    trip; `logical-id` first finds the Patient, then searches by its id, two round trips, for sources that don't chain.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    auth: AuthSettings = NoAuth()
+    tls: TlsSettings = TlsSettings()
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    patient_by: Literal["identifier", "logical-id"] = "logical-id"
+    identifier_system: str = NHS_NUMBER_SYSTEM
+    page_size: int = Field(default=200, ge=1, le=1000)
+    max_pages: int = Field(default=50, ge=1, le=500)
+    searches: Mapping[Section, tuple[Search, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Settings:
+        for section, searches in self.searches.items():
+            for search in searches:
+                if SECTION_OF_TYPE[search.type] is not section:
+                    raise ValueError(
+                        f"{search.type} belongs to the section {SECTION_OF_TYPE[search.type]}, not {section}"
+                    )
+        return self
+
+    def searches_for(self, section: Section) -> tuple[Search, ...]:
+        """The searches that serve a section; demographics needs none, the Patient is always asked for."""
+        return self.searches.get(section, DEFAULT_SEARCHES.get(section, ()))

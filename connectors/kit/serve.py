@@ -1,0 +1,194 @@
+"""Every sandbox of a demo in one process: `python -m connectors.kit.serve --organisations FILE --state FILE`.
+
+Starts the sandbox of each organisation whose `address` is `sandbox`, each on its own free port of 127.0.0.1, and
+writes where they are:
+
+    {"addresses": {"RJ2": "http://127.0.0.1:40117/fhir"},
+     "control":   {"RJ2": "http://127.0.0.1:40117/_sandbox/RJ2"},
+     "people":    [{"nhsNumber": …, "birthDate": …, "name": …, "story": …}]}
+
+It appears whole, once everything answers, and goes when the process stops: on SIGTERM, SIGINT, or with
+`--die-with-parent` as soon as the parent is gone or closes the pipe that is this process's standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+
+from connectors.kit.asgi import ASGIApp
+from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, load_organisations
+
+_PARENT_CHECK_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One sandbox: its app and the socket that it is reached by."""
+
+    ods: str
+    app: ASGIApp
+    listener: socket.socket
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """One of several servers of a process: the process, not the server, listens to signals."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def prepare(organisations: Sequence[Organisation], *, canaries: bool) -> tuple[list[Running], list[dict[str, Any]]]:
+    """The sandboxes, bound to free ports but not yet serving, and the people whom they know.
+
+    Raises ConfigurationError where a connector ships no sandbox, or its sandbox has nothing for an organisation.
+    """
+    running, people = [], {}
+    for organisation in organisations:
+        package = _sandbox_package(organisation)
+        try:
+            app = package.create_app(organisation.ods, canaries=canaries)
+        except LookupError as error:
+            raise ConfigurationError(f"{organisation.ods}: {error.args[0]}") from error
+        people.update({person["nhsNumber"]: person for person in getattr(package, "people", list)()})
+        running.append(Running(organisation.ods, app, _free_port()))
+    return running, list(people.values())
+
+
+async def serve(running: Sequence[Running], stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Serve until `stop` is set; call `ready` once every sandbox answers. A call that hangs has a second to end."""
+    servers = [_Server(_config(one.app)) for one in running]
+    tasks = [asyncio.ensure_future(s.serve([one.listener])) for s, one in zip(servers, running, strict=True)]
+    for server in servers:
+        await server.up.wait()
+    ready()
+    await stop.wait()
+    # Calls that hang on purpose are cut off now; uvicorn would report each as an error.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*tasks)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
+    )
+
+
+def _sandbox_package(organisation: Organisation) -> Any:
+    name = f"connectors.{organisation.connector}.sandbox"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{organisation.ods}: the connector {organisation.connector} ships no sandbox. "
+            "Give the organisation a real address."
+        ) from error
+
+
+def _free_port() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def write_state(path: Path, running: Sequence[Running], people: Sequence[dict[str, Any]]) -> None:
+    """Write the state file so that a reader sees all of it or none."""
+    state = {
+        "addresses": {one.ods: f"{one.origin}/fhir" for one in running},
+        "control": {one.ods: f"{one.origin}/_sandbox/{one.ods}" for one in running},
+        "people": people,
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=2))
+    partial.replace(path)
+
+
+async def stop_without_parent(stop: asyncio.Event, parent: int) -> None:
+    """Set `stop` once the parent is gone; where standard input is a pipe, also once it is closed."""
+    if stat.S_ISFIFO(os.fstat(0).st_mode) or stat.S_ISSOCK(os.fstat(0).st_mode):
+        threading.Thread(target=_wait_for_end_of_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
+    stopped = asyncio.ensure_future(stop.wait())
+    while os.getppid() == parent and not stop.is_set():
+        await asyncio.wait([stopped], timeout=_PARENT_CHECK_SECONDS)
+    stop.set()
+
+
+def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop is closed: stopping already
+        loop.call_soon_threadsafe(stop.set)
+
+
+async def _run(options: argparse.Namespace) -> None:
+    parent = os.getppid()
+    listed = [one for one in load_organisations(options.organisations) if one.address == SANDBOX_ADDRESS]
+    running, people = prepare(listed, canaries=options.canaries)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watch = asyncio.ensure_future(stop_without_parent(stop, parent)) if options.die_with_parent else None
+    gc.freeze()
+    try:
+        await serve(running, stop, lambda: write_state(options.state, running, people))
+    finally:
+        options.state.unlink(missing_ok=True)
+        if watch is not None:
+            watch.cancel()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns 2, with a sentence on standard error, where the organisations can't be served."""
+    parser = argparse.ArgumentParser(prog="python -m connectors.kit.serve", description="Start the demo's sandboxes.")
+    parser.add_argument("--organisations", type=Path, required=True, help="organisations.yaml")
+    parser.add_argument("--state", type=Path, required=True, help="file to write the addresses to")
+    parser.add_argument("--canaries", action="store_true", help="plant a canary in every resource")
+    parser.add_argument("--die-with-parent", action="store_true", help="stop when the parent process is gone")
+    try:
+        with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+            runner.run(_run(parser.parse_args(arguments)))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

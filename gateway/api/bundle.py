@@ -1,0 +1,196 @@
+"""The searchset: matches, what they refer to, and what each source said, as bytes.
+
+Completeness is told three ways, since real clients drop one or another: the outcome entry (for people and careful
+clients), a tag for each source, and a header. All three come from the manifest alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from connectors.sdk.model import ODS_SYSTEM, Gap, Outcome, Resource, Section
+from gateway.manifest import AllergyState, Manifest, ManifestLine
+from gateway.search.page import Page
+from gateway.search.query import Shown, Summary
+from gateway.search.summary import shaped
+
+SOURCES_HEADER: Final = "Connect-Care-Sources"
+SOURCES_TAG: Final = "urn:connect-care:sources"
+ALLERGIES_TAG: Final = "urn:connect-care:allergies"
+
+# `decimal_format` writes a Decimal as the number it was read from: 0.10 stays 0.10.
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+_SAID: Final = {
+    Outcome.ANSWERED: "answered",
+    Outcome.PARTIAL: "answered in part",
+    Outcome.NO_RECORD: "has no record of this patient",
+    Outcome.WITHHELD_BY_SOURCE: "withholds this record",
+    Outcome.REFUSED: "refused the question",
+    Outcome.TIMED_OUT: "did not answer in time",
+    Outcome.FAILED: "could not be asked",
+    Outcome.NOT_ASKED: "was not asked",
+}
+_WHY: Final = {
+    Gap.TIMED_OUT: "did not come in time",
+    Gap.FAILED: "could not be fetched",
+    Gap.REFUSED: "refused by the organisation",
+    Gap.WITHHELD_BY_SOURCE: "withheld by the organisation",
+    Gap.TOO_MUCH: "more than can be handled safely",
+    Gap.HELD_BACK: "the organisation holds something back, or it could not be shown safely",
+    Gap.IDENTITY_ALARM: "what came failed the check that it is about this patient",
+    Gap.NOT_ASKED: "not asked for",
+}
+_CODE: Final = {
+    Outcome.TIMED_OUT: "timeout",
+    Outcome.WITHHELD_BY_SOURCE: "suppressed",
+}
+
+
+def to_json(resource: Resource) -> bytes:
+    """FHIR JSON with every digit as the source sent it, elements in the source's order."""
+    return _ENCODER.encode(resource)
+
+
+def searchset(
+    page: Page[Any],
+    manifest: Manifest,
+    included: Iterable[Shown] = (),
+    *,
+    public_base: str,
+    moment: datetime,
+    bundle_id: UUID,
+) -> bytes:
+    """The Bundle of one page. `included` are supporting resources that the page's matches refer to."""
+    base = public_base.rstrip("/") + "/fhir/R4/"
+    query = page.query
+    entries = [_entry(base, shaped(item.resource, query.summary, query.elements), "match") for item in page.items]
+    if query.summary is not Summary.COUNT:
+        entries += [_entry(base, item.resource, "include") for item in included]
+    entries.append(_outcome_entry(manifest, bundle_id))
+    return to_json(
+        {
+            "resourceType": "Bundle",
+            "id": str(bundle_id),
+            "meta": {"lastUpdated": _instant(moment), "tag": _tags(manifest)},
+            "type": "searchset",
+            "timestamp": _instant(moment),
+            "total": page.total,
+            "link": [{"relation": link.relation, "url": link.url} for link in page.links],
+            "entry": entries,
+        }
+    )
+
+
+def sources_header(manifest: Manifest) -> str:
+    """`G85005=answered, RJ2=timed-out;missing=allergies+medicines`: one piece for every source, ASCII."""
+    return ", ".join(_piece(line) for line in manifest.lines)
+
+
+def _piece(line: ManifestLine) -> str:
+    missing = "+".join(section for section in Section if section in line.gaps)
+    return f"{line.source}={line.outcome}" + (f";missing={missing}" if missing else "")
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _entry(base: str, resource: Resource, mode: str) -> dict[str, Any]:
+    url = f"{base}{resource.get('resourceType')}/{resource.get('id')}"
+    return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
+
+
+def _tags(manifest: Manifest) -> list[dict[str, str]]:
+    tags = [{"system": SOURCES_TAG, "code": _piece(line), "display": line.name} for line in manifest.lines]
+    if _tells_allergies(manifest):
+        tags.append({"system": ALLERGIES_TAG, "code": str(manifest.allergies)})
+    return tags
+
+
+def _tells_allergies(manifest: Manifest) -> bool:
+    return manifest.allergies is not None and Section.ALLERGIES in manifest.asked
+
+
+def _outcome_entry(manifest: Manifest, bundle_id: UUID) -> dict[str, Any]:
+    outcome = {"resourceType": "OperationOutcome", "id": f"{bundle_id}-sources", "issue": issues(manifest)}
+    # The outcome is part of this answer alone: it has a name, not an address that could be read again.
+    return {"fullUrl": f"urn:uuid:{_sibling(bundle_id)}", "resource": outcome, "search": {"mode": "outcome"}}
+
+
+def _sibling(bundle_id: UUID) -> UUID:
+    return UUID(int=bundle_id.int ^ 1)
+
+
+def issues(manifest: Manifest) -> list[dict[str, Any]]:
+    """One issue for each source, one for the allergies where they were asked for, one for what is never shown."""
+    found = [_source_issue(line) for line in manifest.lines]
+    if _tells_allergies(manifest):
+        found.append(_allergies_issue(manifest))
+    if manifest.never_shown:
+        found.append(_issue("information", "informational", " ".join(manifest.never_shown)))
+    return found or [_issue("information", "informational", "No organisation was asked.")]
+
+
+def _issue(severity: str, code: str, text: str) -> dict[str, Any]:
+    return {"severity": severity, "code": code, "details": {"text": text}}
+
+
+def _source_issue(line: ManifestLine) -> dict[str, Any]:
+    incomplete = bool(line.gaps) or line.outcome.leaves_gap
+    severity = "warning" if incomplete else "information"
+    code = _CODE.get(line.outcome, "incomplete") if incomplete else "informational"
+    issue = _issue(severity, code, source_sentence(line))
+    issue["details"]["coding"] = [{"system": ODS_SYSTEM, "code": line.source, "display": line.name}]
+    return issue
+
+
+def source_sentence(line: ManifestLine) -> str:
+    """What a reader is told of one source: what it did, what is missing for it, and what it states itself."""
+    said = f"{line.name} {line.told.rstrip('.') or _SAID[line.outcome]}"
+    missing = _missing(line)
+    sentences = [f"{said}: {missing}." if missing else f"{said}."]
+    sentences += [f"It states: “{warning.text.rstrip('.')}.”" for warning in line.warnings if warning.text]
+    return " ".join(sentences)
+
+
+def _missing(line: ManifestLine) -> str:
+    """The sections with a gap, and why where the outcome alone doesn't say."""
+    parts = []
+    for gap in Gap:
+        sections = [section for section in Section if line.gaps.get(section) is gap]
+        if sections:
+            why = f" ({_WHY[gap]})" if line.outcome in (Outcome.PARTIAL, Outcome.ANSWERED) else ""
+            parts.append(_of_sections(sections, "may be incomplete" if gap is Gap.HELD_BACK else "", why))
+    return "; ".join(parts)
+
+
+def _of_sections(sections: Sequence[Section], state: str, why: str) -> str:
+    words = ", ".join(section.replace("-", " ") for section in sections)
+    singular = list(sections) == [Section.CARE_TEAM]
+    return f"{words} {state or ('is' if singular else 'are') + ' missing from this answer'}{why}"
+
+
+def _allergies_issue(manifest: Manifest) -> dict[str, Any]:
+    """The four mandated states (NHS CUI, PAB-0064), their exact words first."""
+    missing = [line.name for line in manifest.lines if Section.ALLERGIES in line.gaps]
+    names = ", ".join(missing)
+    match manifest.allergies:
+        case AllergyState.KNOWN:
+            more = f" There may be more: {names} can't be read as complete." if missing else ""
+            text = f"Known allergies: at least one is recorded.{more}"
+        case AllergyState.NONE_KNOWN:
+            text = "No known allergies: a source states so, and none is missing."
+        case AllergyState.NOT_RECORDED:
+            text = "Allergies not recorded: no organisation holds a statement. This does not mean that there are none."
+        case _:
+            of = f" of {names}" if missing else ""
+            text = (
+                f"Allergies unavailable: the allergies{of} could not be read. This does not mean that there are none."
+            )
+    return _issue("warning" if missing else "information", "incomplete" if missing else "informational", text)

@@ -1,0 +1,62 @@
+"""How a door that shows no record opens: the caller is known, and a refusal within is a row before it is an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from gateway.api.http import authorization, request_id
+from gateway.caller.model import Caller
+from gateway.caller.refusals import CallerRefused
+from gateway.errors import GatewayError
+from gateway.parts import Parts
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the gateway that serves this request."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def template(request: Request) -> str:
+    """The method and the route's template: what a row may say of an address."""
+    return f"{request.method} {request.scope['route'].path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An opened door."""
+
+    parts: Parts
+    caller: Caller
+    request_id: str
+    name: str
+
+
+@asynccontextmanager
+async def opened(request: Request) -> AsyncIterator[Door]:
+    """Identify the caller; journal whatever they are refused, themselves included where the token says who they are."""
+    parts, name, identity = parts_of(request), template(request), request_id(request)
+    try:
+        caller = await parts.callers.identify(authorization(request))
+    except CallerRefused as error:
+        await parts.journal.refuse(error, error.known, identity, name)
+        raise
+    async with parts.journal.refusals(caller, identity, name):
+        yield Door(parts, caller, identity, name)
+
+
+async def journal_refusal(request: Request, error: GatewayError, name: str) -> None:
+    """A row for a refusal that happens outside every route (no such address), where the token says who it was."""
+    parts, identity = parts_of(request), request_id(request)
+    try:
+        caller = await parts.callers.identify(authorization(request))
+    except CallerRefused as refused:
+        await parts.journal.refuse(error, refused.known, identity, name)
+    except GatewayError:
+        return
+    else:
+        await parts.journal.refuse(error, caller, identity, name)

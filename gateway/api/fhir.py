@@ -1,0 +1,93 @@
+"""`/fhir/R4`: the FHIR API. Each route makes a question and hands it to the pipeline; nothing is looked up here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.api.door import parts_of, template
+from gateway.api.http import FHIR_JSON, FORM, authorization, read_body, request_id
+from gateway.api.questions import Bundled, Failing, ReadById
+from gateway.errors import GatewayError, NotFound
+from gateway.record import Question
+from gateway.search.representation import check_accept
+from gateway.search.table import SHOWN_TYPES
+
+router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
+
+
+@router.get("/metadata")
+async def metadata(request: Request) -> Response:
+    """What this server offers. It needs no token: clients read it before they have one."""
+    parts = parts_of(request)
+    check_accept(request.headers.get("accept"))
+    return Response(parts.capabilities.document(), media_type=FHIR_JSON)
+
+
+@router.get("/Patient/{patient}/$everything")
+async def everything(request: Request, patient: str) -> Response:
+    """The whole record as one Bundle."""
+    return await _open(request, _bundled(request, "Patient", everything_of=patient))
+
+
+@router.get("/{resource_type}")
+async def search(request: Request, resource_type: str) -> Response:
+    """Search one type of one patient."""
+    return await _open(request, _of_type(request, resource_type) or _bundled(request, resource_type))
+
+
+@router.post("/{resource_type}/_search")
+async def post_search(request: Request, resource_type: str) -> Response:
+    """The same search with its parameters in the body, where no log of addresses can keep them."""
+    unknown = _of_type(request, resource_type)
+    if unknown:
+        return await _open(request, unknown)
+    try:
+        form = await read_body(request, parts_of(request).settings.max_body_bytes, frozenset({FORM}))
+    except GatewayError as error:
+        return await _open(request, Failing(template(request), request_id(request), error))
+    return await _open(request, _bundled(request, resource_type, form=form))
+
+
+@router.get("/{resource_type}/{resource_id}")
+async def read(request: Request, resource_type: str, resource_id: str) -> Response:
+    """One resource by its sealed id."""
+    parts = parts_of(request)
+    question = _of_type(request, resource_type) or ReadById(
+        door=template(request),
+        request_id=request_id(request),
+        resource_type=resource_type,
+        id=resource_id,
+        raw_query=request.scope["query_string"],
+        sealer=parts.sealer,
+    )
+    return await _open(request, question)
+
+
+def _bundled(request: Request, resource_type: str, *, form: bytes = b"", everything_of: str | None = None) -> Bundled:
+    parts = parts_of(request)
+    return Bundled(
+        door=template(request).replace("{resource_type}", resource_type),
+        request_id=request_id(request),
+        resource_type=resource_type,
+        raw_query=request.scope["query_string"],
+        pager=parts.pager,
+        public_url=parts.settings.public_url,
+        form=form,
+        everything_of=everything_of,
+    )
+
+
+def _of_type(request: Request, resource_type: str) -> Failing | None:
+    if resource_type in SHOWN_TYPES:
+        return None
+    told = f"This resource type is not offered. Offered: {', '.join(SHOWN_TYPES)}."
+    return Failing(template(request), request_id(request), NotFound(told, rule="route.unknown-type"))
+
+
+async def _open(request: Request, question: Question) -> Response:
+    try:
+        check_accept(request.headers.get("accept"))
+    except GatewayError as error:
+        question = Failing(question.door, question.request_id, error)
+    rendered = await parts_of(request).records.open(authorization(request), question)
+    return Response(rendered.body, headers=dict(rendered.headers))

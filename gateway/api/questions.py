@@ -1,0 +1,206 @@
+"""What the FHIR doors ask of the pipeline: a search of one type, everything, or one resource by its id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from connectors.sdk.model import SECTION_OF_TYPE, Item, Section
+from gateway.api.bundle import SOURCES_HEADER, searchset, sources_header, to_json
+from gateway.api.http import FHIR_JSON
+from gateway.caller.model import Caller
+from gateway.errors import GatewayError, NobodyAnswered, NotFound
+from gateway.locate import Look
+from gateway.manifest import Manifest
+from gateway.same_as import Group, as_linkage
+from gateway.sealed import Sealer, Unsealable
+from gateway.search.match import matching
+from gateway.search.page import Pager
+from gateway.search.pairs import pairs_of
+from gateway.search.parse import nhs_number, parse, parse_everything, parse_read
+from gateway.search.query import Continuation, Query, Reading, Resolve
+from gateway.search.sort import ordered
+from gateway.search.summary import shaped
+from gateway.shown import Rendered, Shown
+
+
+@dataclass(slots=True)
+class Bundled:
+    """A question whose answer is a searchset: `Search` and `Everything` differ only in how they are parsed."""
+
+    door: str
+    request_id: str
+    resource_type: str
+    raw_query: bytes
+    pager: Pager
+    public_url: str
+    form: bytes = b""
+    everything_of: str | None = None
+    query: Query | None = field(default=None, init=False)
+
+    def look(self, caller: Caller) -> Look:
+        """Parse the parameters, or open the cursor. Raises BadRequest."""
+        self.query = self._parse(caller)
+        return Look(
+            nhs_number=self.query.patient,
+            door=self.door,
+            request_id=self.request_id,
+            sections=self.query.sections,
+            birth_date=self.query.birth_date,
+        )
+
+    def _parse(self, caller: Caller) -> Query:
+        pairs = pairs_of(self.raw_query, self.form)
+        if self.everything_of is not None:
+            parsed = parse_everything(self.everything_of, pairs)
+        else:
+            parsed = parse(self.resource_type, pairs)
+        return self.pager.resume(parsed, caller.key) if isinstance(parsed, Continuation) else parsed
+
+    def search(self, shown: Shown) -> Rendered:
+        """Filter, sort and cut what is shown."""
+        query = self.query
+        if query is None:
+            raise AssertionError("look comes before search")
+        resolve = _resolver(shown.items)
+        found = ordered(query, matching(query, self._matchable(shown, query), resolve), resolve)
+        page = self.pager.page(query, found, shown.caller.key)
+        on_page = list(page.items)
+        extra = [*self._other_patients(shown, query), *supporting(on_page, shown.items)]
+        linkages = [_Authored(as_linkage(group)) for group in self._groups(shown, on_page)]
+        body = searchset(
+            page,
+            shown.manifest,
+            [*extra, *linkages],
+            public_base=self.public_url,
+            moment=datetime.now(UTC),
+            bundle_id=uuid.uuid4(),
+        )
+        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra])
+
+    def _matchable(self, shown: Shown, query: Query) -> list[Item]:
+        """A search for a Patient finds the one that carries the record; the other sources' come with it as includes."""
+        if query.everything or query.resource_type != "Patient":
+            return shown.items
+        return [item for item in shown.items if item.sealed_id == query.patient]
+
+    def _other_patients(self, shown: Shown, query: Query) -> list[Item]:
+        if query.everything or query.resource_type != "Patient":
+            return []
+        return [
+            item for item in shown.items if item.section is Section.DEMOGRAPHICS and item.sealed_id != query.patient
+        ]
+
+    def _groups(self, shown: Shown, on_page: list[Item]) -> Iterable[Group]:
+        """The groups whose members are all on this page, in `$everything` alone."""
+        if self.everything_of is None:
+            return ()
+        here = {item.sealed_id for item in on_page}
+        return [group for group in shown.groups if all(member.sealed_id in here for member in group.members)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Authored:
+    """A resource that the gateway made, among items that sources made."""
+
+    resource: dict[str, Any]
+
+
+@dataclass(slots=True)
+class ReadById:
+    """One resource by its sealed id (a Patient by NHS number): the same pipeline, towards that one source."""
+
+    door: str
+    request_id: str
+    resource_type: str
+    id: str
+    raw_query: bytes
+    sealer: Sealer
+    reading: Reading | None = field(default=None, init=False)
+
+    def look(self, caller: Caller) -> Look:
+        """Open the sealed id. Raises NotFound for one that isn't ours, BadRequest for a wrong parameter."""
+        self.reading = parse_read(self.resource_type, pairs_of(self.raw_query))
+        patient, source = self._whose()
+        sections = frozenset({SECTION_OF_TYPE.get(self.resource_type, Section.DEMOGRAPHICS)})
+        return Look(patient, self.door, self.request_id, sections, source)
+
+    def _whose(self) -> tuple[str, str | None]:
+        if self.resource_type == "Patient" and "." not in self.id:
+            return nhs_number(self.id, "id"), None
+        try:
+            return self.sealer.open_id(self.id)
+        except Unsealable as error:
+            raise self._not_found() from error
+
+    def search(self, shown: Shown) -> Rendered:
+        """Find it among what is shown. Hidden and absent are told in the same words."""
+        reading = self.reading or Reading()
+        for item in shown.items:
+            if item.type == self.resource_type and item.sealed_id == self.id:
+                body = to_json(shaped(item.resource, reading.summary, reading.elements))
+                return Rendered(body, headers_of(shown.manifest), [item])
+        raise self._unavailable(shown) or self._not_found()
+
+    def _unavailable(self, shown: Shown) -> GatewayError | None:
+        section = SECTION_OF_TYPE.get(self.resource_type)
+        missing = [line.name for line in shown.manifest.lines if section in line.gaps]
+        if not missing:
+            return None
+        return NobodyAnswered(
+            f"It can't be told now whether this exists: {', '.join(missing)} could not be read. Try again shortly.",
+            rule="sources.gap",
+        )
+
+    def _not_found(self) -> NotFound:
+        return NotFound(f"There is no such {self.resource_type} for you here.", rule="read.not-found")
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A question that was wrong before it could be asked: it goes the same way, so that it is journalled."""
+
+    door: str
+    request_id: str
+    error: GatewayError
+
+    def look(self, caller: Caller) -> Look:
+        """Raises what was wrong."""
+        raise self.error
+
+    def search(self, shown: Shown) -> Rendered:
+        """Never reached."""
+        raise self.error
+
+
+class _HasResource(Protocol):
+    @property
+    def resource(self) -> dict[str, Any]: ...
+
+
+def headers_of(manifest: Manifest) -> Mapping[str, str]:
+    """The headers of an answer that holds a record."""
+    return {"Content-Type": FHIR_JSON, SOURCES_HEADER: sources_header(manifest)}
+
+
+def supporting(items: Iterable[Item], among: Iterable[Item]) -> list[Item]:
+    """The supporting resources that the items refer to, and those that these refer to."""
+    by_reference = {f"{item.type}/{item.sealed_id}": item for item in among if item.section is None}
+    found: dict[str, Item] = {}
+    waiting = list(items)
+    while waiting:
+        item = waiting.pop()
+        for reference in item.findings.references if item.findings else ():
+            target = reference.get("reference", "")
+            if target in by_reference and target not in found:
+                found[target] = by_reference[target]
+                waiting.append(by_reference[target])
+    return [item for name, item in by_reference.items() if name in found]
+
+
+def _resolver(items: Iterable[Item]) -> Resolve:
+    by_reference = {f"{item.type}/{item.sealed_id}": item.resource for item in items}
+    return by_reference.get

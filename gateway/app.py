@@ -1,0 +1,271 @@
+"""Puts the gateway together. What is wrong with its settings, policies or organisations stops it here, in words."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connectors.sdk import shape
+from connectors.sdk.connector import Connector, connect
+from connectors.sdk.http import fetch_bytes
+from connectors.sdk.organisations import Organisations, Stage, load_organisations
+from gateway import log
+from gateway.api import audit, choices, fhir, health, permissions, records
+from gateway.api.capability import Capabilities
+from gateway.api.door import journal_refusal
+from gateway.api.http import FHIR_JSON, CommonHeaders
+from gateway.api.outcome import operation_outcome
+from gateway.audit.journal import Journal
+from gateway.audit.read import AuditReader
+from gateway.caller.identify import Callers
+from gateway.caller.keys import Keys
+from gateway.caller.model import Caller, Role
+from gateway.caller.roles import load_job_roles
+from gateway.choice.model import Basis
+from gateway.choice.permission import Permissions
+from gateway.choice.sharing import SharingChoices
+from gateway.errors import GatewayError, NotAllowed, NotFound
+from gateway.fan_out import FanOut
+from gateway.locate import Locator
+from gateway.merge import Merger, source_types
+from gateway.parts import Parts
+from gateway.policy.decide import Policy
+from gateway.policy.model import Decision
+from gateway.record import Records
+from gateway.sealed import Sealer, load_master_key
+from gateway.search.page import Pager
+from gateway.settings import Settings, SettingsError
+from gateway.store.interface import Store
+from gateway.store.sqlite import SqliteStore
+from gateway.view import View
+
+VERSION: Final = version("connect-care")
+Fetch = Callable[[str], Awaitable[bytes]]
+
+
+def now() -> datetime:
+    """The gateway's clock."""
+    return datetime.now(UTC)
+
+
+def connectors_of(organisations: Organisations) -> Mapping[str, Connector]:
+    """A connector for each organisation whose system is asked. Raises ConfigurationError."""
+    return {entry.ods: connect(entry) for entry in organisations.sources()}
+
+
+async def fetch_document(url: str) -> bytes:
+    """An issuer's keys or discovery document. Raises SourceError."""
+    return await fetch_bytes(url, limit=64 * 1024, timeout=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The world that a gateway reaches: its sources, and its issuers' documents. Tests put their own here."""
+
+    connectors: Callable[[Organisations], Mapping[str, Connector]] = connectors_of
+    fetch: Fetch = fetch_document
+
+
+def load_register(settings: Settings) -> Organisations:
+    """Who takes part. Raises ConfigurationError, and SettingsError for sandboxes outside the demo."""
+    organisations = load_organisations(settings.organisations_file, addresses=settings.addresses)
+    if not settings.is_demo:
+        for entry in organisations:
+            if entry.stage is Stage.SANDBOX or (entry.address or "https://").startswith("http://"):
+                raise SettingsError(
+                    f"{settings.organisations_file}: {entry.ods} is a sandbox or has a plain HTTP address. "
+                    "Give its https address and stage: live, or stage: planned."
+                )
+    return organisations
+
+
+async def assemble(settings: Settings, outside: Outside) -> Parts:
+    """The parts of one gateway, on the running event loop. Raises an error with a remedy, or starts whole."""
+    organisations = load_register(settings)
+    policy = Policy.load(settings.policies_dir, settings.label_files)
+    sealer = Sealer(load_master_key(settings.key_file))
+    fan_out = FanOut(
+        outside.connectors(organisations),
+        per_source=settings.asks_per_source,
+        failures=settings.breaker_failures,
+        rest=settings.breaker_rest,
+    )
+    store = SqliteStore(settings.data_dir, clock=now)
+    return _join(settings, organisations, policy, sealer, fan_out, store, outside.fetch)
+
+
+def _join(
+    settings: Settings,
+    organisations: Organisations,
+    policy: Policy,
+    sealer: Sealer,
+    fan_out: FanOut,
+    store: Store,
+    fetch: Fetch,
+) -> Parts:
+    def may(action: str, caller: Caller) -> Decision:
+        return policy.may(action, caller.role, caller.organisation_type)
+
+    journal = Journal(store, sealer, lambda: policy.hash, now)
+    callers = _callers(settings, organisations, fetch)
+    sharing = SharingChoices(store, sealer, journal, may, now)
+    lasts = {
+        Basis.PATIENT_AGREED: settings.permission_lasts,
+        Basis.BEST_INTERESTS: settings.best_interests_lasts,
+    }
+    granted = Permissions(store, sealer, journal, may, now, lasts)
+    addresses = {entry.ods: (entry.address or "").rstrip("/") for entry in organisations.sources()}
+    return Parts(
+        settings=settings,
+        organisations=organisations,
+        policy=policy,
+        sealer=sealer,
+        store=store,
+        journal=journal,
+        callers=callers,
+        sharing=sharing,
+        permissions=granted,
+        audit=AuditReader(store, sealer, journal, may),
+        fan_out=fan_out,
+        records=Records(
+            callers=callers,
+            journal=journal,
+            sharing=sharing,
+            permissions=granted,
+            locator=Locator(organisations, settings.deadline),
+            fan_out=fan_out,
+            merger=Merger(sealer, organisations),
+            view=View(policy, source_types(organisations)),
+            store=store,
+            address_of=addresses.__getitem__,
+        ),
+        pager=Pager(sealer, settings.public_url, now),
+        capabilities=_capabilities(settings, organisations, policy),
+    )
+
+
+def _callers(settings: Settings, organisations: Organisations, fetch: Fetch) -> Callers:
+    keys = Keys(settings.issuers, fetch, allow_demo=settings.is_demo)
+    roles = load_job_roles(settings.policies_dir / "job-roles.yaml")
+    return Callers(settings.issuers, keys, organisations, roles)
+
+
+def _capabilities(settings: Settings, organisations: Organisations, policy: Policy) -> Capabilities:
+    def ever(role: Role) -> frozenset:  # type: ignore[type-arg]
+        return frozenset().union(*(policy.sections_for(role, entry.type) for entry in organisations))
+
+    offered = frozenset().union(*(entry.sections for entry in organisations.sources()))
+    return Capabilities(
+        public_base=settings.public_url, version=VERSION, released=now(), offered=offered, sections_for=ever
+    )
+
+
+def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
+    """The ASGI application. Its parts are made when it starts, on the server's event loop."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        parts = await assemble(settings, outside or Outside())
+        app.state.parts = parts
+        _settle()
+        log.event("gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=len(parts.fan_out.states))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(state.connector.aclose() for state in parts.fan_out.states.values()))
+            await parts.store.aclose()
+            log.event("gateway.stopped", version=VERSION)
+
+    app = FastAPI(
+        title="Connect Care",
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        middleware=[Middleware(CommonHeaders), Middleware(Faults)],
+    )
+    for router in (health.router, choices.router, permissions.router, records.router, audit.router, fhir.router):
+        app.include_router(router)
+    app.add_exception_handler(GatewayError, _answer_gateway_error)
+    app.add_exception_handler(HTTPException, _answer_no_route)
+    return app
+
+
+def _settle() -> None:
+    """What is made at start-up lives as long as the process: take it out of every later collection's way."""
+    for kind in shape.KNOWN_TYPES:
+        shape.decoder_for(kind)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+async def _answer_gateway_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, GatewayError):
+        raise error
+    if error.status >= 500:
+        log.event("request.unavailable", rule=error.rule, status=error.status, request_id=request.state.request_id)
+    body = operation_outcome(error, request.state.request_id)
+    return Response(body, status_code=error.status, headers=error.headers, media_type=FHIR_JSON)
+
+
+async def _answer_no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    refusal: GatewayError
+    if status == 405:
+        refusal = NotAllowed("This address does not take this method.", rule="route.method")
+        refusal.headers.update(getattr(error, "headers", None) or {})
+    else:
+        refusal = NotFound("There is nothing at this address. See /fhir/R4/metadata.", rule="route.unknown")
+    try:
+        await journal_refusal(request, refusal, f"{request.method} (no route)")
+    except GatewayError as unavailable:
+        return await _answer_gateway_error(request, unavailable)
+    return await _answer_gateway_error(request, refusal)
+
+
+class Faults:
+    """Pure ASGI middleware: a fault of our own is an OperationOutcome and a log line; a client sees no traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watching(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watching)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.failed("request.fault", error, request_id=scope["state"]["request_id"])
+            if started:
+                raise
+            fault = GatewayError("Something went wrong here, and was noted. Try again.", rule="fault")
+            body = operation_outcome(fault, scope["state"]["request_id"])
+            await Response(body, status_code=500, media_type=FHIR_JSON)(scope, receive, send)
+
+
+def write_contract(file: Path, app: FastAPI) -> None:
+    """The OpenAPI document of our own API, sorted, as `make openapi` keeps it."""
+    file.write_text(json.dumps(app.openapi(), indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,27 @@
+"""Who may record, ask and read is policy: the parts that need to know are given the question, not the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.caller.model import Caller
+from gateway.errors import Refusal
+from gateway.policy.model import Decision, Shown
+
+May = Callable[[str, Caller], Decision]
+"""(action, caller) -> decision. Anything but WHOLE is a no."""
+
+RECORD_CHOICE: Final = "record-sharing-choice"
+READ_CHOICES: Final = "read-sharing-choices"
+ASK_PERMISSION: Final = "ask-permission"
+ASK_BEST_INTERESTS: Final = "ask-best-interests"
+READ_PERMISSIONS: Final = "read-permissions"
+READ_AUDIT: Final = "read-audit"
+
+
+def demand(may: May, action: str, caller: Caller) -> None:
+    """Raises Refusal with the rule's own sentence where the policy doesn't allow the action."""
+    decision = may(action, caller)
+    if decision.shown is not Shown.WHOLE:
+        raise Refusal(decision.why, rule=decision.rule, detail=f"policy refused {action}")

@@ -1,0 +1,55 @@
+"""What a caller is told where the patient's say stands in the way: what happened, and what to do next.
+
+The rule ids are the stable names that audit rows carry. No text holds an identifier.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import NoPermission, OptedOut
+
+OPTED_OUT: Final = "choice.opted-out"
+NO_PERMISSION: Final = "permission.none"
+PERMISSION_ENDED: Final = "permission.ended"
+
+_BACK_IN: Final = (
+    "A patient can opt back in at any time: staff who may record the choice do it with POST /sharing-choices."
+)
+_HOW_TO_ASK: Final = (
+    'Ask the patient, then POST /permissions with "nhsNumber" and "basis": "patient-agreed". Where the patient can\'t '
+    'answer and it is in their best interests, use "basis": "best-interests" with a "reason".'
+)
+
+
+def opted_out() -> OptedOut:
+    """Before anyone was asked."""
+    return OptedOut(
+        "This patient has opted out of Connect Care. There is no record to show, and no organisation was asked. "
+        + _BACK_IN,
+        rule=OPTED_OUT,
+    )
+
+
+def opted_out_meanwhile() -> OptedOut:
+    """At the moment of release: organisations were asked, nothing of what they said is shown."""
+    return OptedOut(
+        "This patient opted out of Connect Care while the record was being put together. Nothing of it is shown. "
+        + _BACK_IN,
+        rule=OPTED_OUT,
+    )
+
+
+def no_permission() -> NoPermission:
+    """Before anyone was asked."""
+    return NoPermission(
+        "You have no current permission to see this patient's record. " + _HOW_TO_ASK, rule=NO_PERMISSION
+    )
+
+
+def permission_ended() -> NoPermission:
+    """At the moment of release: it expired or was withdrawn, or is another caller's or another patient's."""
+    return NoPermission(
+        "Your permission to see this patient's record ended before it could be shown. " + _HOW_TO_ASK,
+        rule=PERMISSION_ENDED,
+    )

@@ -1,0 +1,87 @@
+"""The standing sharing choice: opted in unless the patient says otherwise, with its whole history."""
+
+from __future__ import annotations
+
+import uuid
+
+from gateway.audit.journal import Journal
+from gateway.audit.row import Kind
+from gateway.caller.model import Caller
+from gateway.choice.may import READ_CHOICES, RECORD_CHOICE, May, demand
+from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
+from gateway.choice.number import nhs_number_of
+from gateway.choice.refusals import opted_out
+from gateway.sealed import Sealer
+from gateway.store.interface import Store
+from gateway.store.moments import Clock
+
+
+class SharingChoices:
+    """Records and reads what patients chose. Each method but `require_opted_in` writes its row, refusals too."""
+
+    def __init__(self, store: Store, sealer: Sealer, journal: Journal, may: May, clock: Clock) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._journal = journal
+        self._may = may
+        self._clock = clock
+
+    async def record(
+        self,
+        caller: Caller,
+        nhs_number: str,
+        choice: Choice,
+        stated_by: StatedBy,
+        channel: Channel,
+        request_id: str,
+        *,
+        door: str = "POST /sharing-choices",
+    ) -> SharingChoice:
+        """Durable and in force everywhere when this returns: no release is committed after an opt-out.
+
+        Raises Refusal where policy says that this caller may not record one, BadRequest for a wrong NHS number.
+        """
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self._may, RECORD_CHOICE, caller)
+            patient = nhs_number_of(nhs_number)
+        stated = SharingChoice(
+            id=str(uuid.uuid4()),
+            patient=self._sealer.patient_tag(patient),
+            sealed_patient=self._sealer.seal_patient(patient),
+            choice=choice,
+            stated_by=stated_by,
+            channel=channel,
+            recorded_by=caller.user_id,
+            recorded_by_name=caller.name,
+            organisation=caller.organisation,
+            recorded_at=self._clock(),
+        )
+        row = self._journal.row(
+            Kind.SHARING_CHOICE,
+            caller,
+            request_id,
+            door,
+            nhs_number=patient,
+            detail=f"{choice.value}, stated by {stated_by.value}, by {channel.value}",
+            subject=stated.id,
+        )
+        await self._store.record_choice(stated, row)
+        return stated
+
+    async def history(
+        self, caller: Caller, nhs_number: str, request_id: str, *, door: str = "GET /sharing-choices"
+    ) -> list[SharingChoice]:
+        """Oldest first. That it was read is on the disk before anything is returned."""
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self._may, READ_CHOICES, caller)
+            patient = nhs_number_of(nhs_number)
+        await self._journal.append(
+            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject="sharing choices")
+        )
+        return await self._store.choices(self._sealer.patient_tag(patient))
+
+    async def require_opted_in(self, nhs_number: str) -> None:
+        """Raises OptedOut. The pipeline calls it before anyone is asked, and writes the refusal's row."""
+        current = await self._store.current_choice(self._sealer.patient_tag(nhs_number_of(nhs_number)))
+        if current is not None and current.choice is not Choice.OPTED_IN:
+            raise opted_out()

@@ -1,0 +1,155 @@
+"""`connectcare`: serve, demo, policy, keys, openapi."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+import uvicorn
+
+from connectors.sdk.errors import ConfigurationError, SourceError
+from gateway import log
+from gateway.app import create_app, write_contract
+from gateway.demo import state as demo_state
+from gateway.demo.run import DemoFailed, DemoOptions, fetch_token
+from gateway.demo.run import run as run_demo
+from gateway.policy.decide import Policy
+from gateway.policy.matrix import matrix
+from gateway.sealed import new_master_key
+from gateway.settings import Settings, SettingsError, load_settings
+from gateway.store.interface import StoreUnusable
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Connect Care: a federated, live patient record.")
+demo = typer.Typer(invoke_without_command=True, help="Sandboxes, a demo identity provider and the gateway, at once.")
+policy = typer.Typer(no_args_is_help=True, help="Who sees what.")
+keys = typer.Typer(no_args_is_help=True, help="The gateway's master key.")
+app.add_typer(demo, name="demo")
+app.add_typer(policy, name="policy")
+app.add_typer(keys, name="keys")
+
+_STOPPING: Final = (
+    *(ConfigurationError, DemoFailed, SettingsError, SourceError, StoreUnusable),
+    *(demo_state.NoDemo, OSError, ValueError),
+)
+"""What stops a command with its own sentence; anything else is a fault of ours."""
+
+Port = Annotated[int | None, typer.Option(help="The gateway's port on 127.0.0.1.")]
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        app()
+    except _STOPPING as error:
+        _stop(str(error))
+
+
+def _stop(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise SystemExit(1)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; TLS ends at a proxy in front.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Run the gateway."""
+    settings = load_settings(config)
+    log.setup(production=not settings.is_demo)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            server_header=False,
+            proxy_headers=False,
+            **log.UVICORN,
+        )
+    )
+    server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+@demo.callback()
+def demo_run(
+    context: typer.Context,
+    port: Port = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the store; a fresh temporary one by default.")] = None,
+    canaries: Annotated[bool, typer.Option(help="Plant a unique string in every sandbox resource.")] = False,
+    organisations: Annotated[Path | None, typer.Option(help="Another organisations.yaml.")] = None,
+) -> None:
+    """Run the demo until Ctrl-C."""
+    if context.invoked_subcommand is None:
+        chosen = port if port is not None else int(os.environ.get("PORT") or 8000)
+        run_demo(DemoOptions(port=chosen, data=data, canaries=canaries, organisations=organisations))
+
+
+@demo.command("token")
+def demo_token(
+    who: Annotated[str, typer.Option("--as", help="A role: gp, nurse, …; or role@ODS.")],
+    port: Port = None,
+) -> None:
+    """Print an access token of the running demo, and nothing else."""
+    typer.echo(asyncio.run(fetch_token(demo_state.find(port)["issuer"], who)))
+
+
+@demo.command("patients")
+def demo_patients(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    port: Port = None,
+) -> None:
+    """List the running demo's made-up patients."""
+    people = [
+        {name: person[name] for name in ("nhsNumber", "birthDate", "name", "story")}
+        for person in demo_state.find(port)["people"]
+    ]
+    if as_json:
+        typer.echo(json.dumps(people, indent=2, ensure_ascii=False))
+        return
+    for person in people:
+        typer.echo(f"{person['nhsNumber']}  {person['birthDate']}  {person['name']:<18} {person['story']}")
+
+
+@policy.command("matrix")
+def policy_matrix(
+    policies: Annotated[Path, typer.Option(help="The folder of policies.")] = Settings.model_fields[
+        "policies_dir"
+    ].default,
+) -> None:
+    """Print who sees what, generated from the policies."""
+    typer.echo(matrix(Policy.load(policies)))
+
+
+@keys.command("new")
+def keys_new(file: Annotated[Path, typer.Argument(help="Where to write it; never over an existing file.")]) -> None:
+    """Make a master key that only its owner can read."""
+    try:
+        new_master_key(file)
+    except FileExistsError:
+        _stop(f"{file} exists already. A new key would make every sealed id and patient tag unreadable.")
+
+
+@app.command()
+def openapi(file: Annotated[Path, typer.Argument(help="The contract to write.")]) -> None:
+    """Write the OpenAPI contract of Connect Care's own API."""
+    values: dict[str, Any] = {
+        "profile": "demo",
+        "public_url": "http://127.0.0.1:8000",
+        "data_dir": Path("."),
+        "key_file": Path("unused"),
+        "issuers": [{"issuer": "https://issuer.example", "audience": "connect-care", "algorithms": ["ES256"]}],
+    }
+    write_contract(file, create_app(load_settings(None, **values)))
+
+
+if __name__ == "__main__":
+    main()

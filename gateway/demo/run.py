@@ -1,0 +1,280 @@
+"""`connectcare demo`: sandbox organisations, a demo identity provider and the gateway, each on real HTTP on 127.0.0.1.
+
+The sandboxes and the identity provider are processes of their own, as they would be in the world; they end when this
+process does, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import uvicorn
+
+from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
+from gateway import log
+from gateway.app import create_app
+from gateway.caller.settings import IssuerSettings
+from gateway.demo import state as demo_state
+from gateway.demo.identity import DEMO_GRANT
+from gateway.sealed import new_master_key
+from gateway.settings import Settings, load_settings
+
+AUDIENCE: Final = "connect-care"
+_HOST: Final = "127.0.0.1"
+_PATIENCE: Final = 30.0
+
+
+class DemoFailed(Exception):
+    """The demo can't start. The text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What may be chosen about a demo. `data` None is a fresh temporary folder that goes with the demo."""
+
+    port: int = 8000
+    data: Path | None = None
+    canaries: bool = False
+    organisations: Path | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def run(options: DemoOptions) -> None:
+    """Run until Ctrl-C or SIGTERM. Raises DemoFailed."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(options.port))
+        port = listener.getsockname()[1]
+        data = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connectcare-demo-")))
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log.setup(production=False, stream=stack.enter_context((data / "gateway.log").open("a", encoding="utf-8")))
+        public_url = f"http://{_HOST}:{port}"
+        around = stack.enter_context(_surroundings(data, options))
+        settings = _settings(data, public_url, around, options)
+        announced = demo_state.announce(port, {**around, "publicUrl": public_url, "data": str(data)})
+        stack.callback(announced.unlink, missing_ok=True)
+        _serve(
+            settings,
+            listener,
+            lambda: _prepare(settings, around["people"]),
+            lambda: _welcome(public_url, data, around),
+        )
+
+
+@contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    try:
+        with socket.create_server((_HOST, port)) as listener:
+            yield listener
+    except OSError as error:
+        raise DemoFailed(
+            f"Port {port} can't be used ({error.strerror}). Choose another: PORT=8001 make demo"
+        ) from error
+
+
+@contextmanager
+def _surroundings(data: Path, options: DemoOptions) -> Iterator[dict[str, Any]]:
+    """The sandboxes and the identity provider, and what they say of themselves."""
+    organisations = options.organisations or Settings.model_fields["organisations_file"].default
+    sandbox_command = ["connectors.kit.serve", "--organisations", str(organisations), "--die-with-parent"]
+    if options.canaries:
+        sandbox_command.append("--canaries")
+    with (
+        _process(data, "sandboxes", sandbox_command) as sandboxes,
+        _process(data, "identity", ["gateway.demo.identity", "--port", "0", "--audience", AUDIENCE]) as identity,
+    ):
+        yield {**sandboxes, "issuer": identity["issuer"]}
+
+
+@contextmanager
+def _process(data: Path, name: str, command: list[str]) -> Iterator[dict[str, Any]]:
+    state = data / f"{name}.json"
+    state.unlink(missing_ok=True)
+    with (data / f"{name}.log").open("ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--state", str(state)],
+            stdin=subprocess.PIPE,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops them in order
+        )
+        try:
+            yield _wait_for(state, process, name)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdin:
+                process.stdin.close()
+
+
+def _wait_for(state: Path, process: subprocess.Popen[bytes], name: str) -> dict[str, Any]:
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        if state.exists():
+            said: dict[str, Any] = json.loads(state.read_bytes())
+            return said
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    log_file = state.with_suffix(".log")
+    raise DemoFailed(f"The demo's {name} did not start. Its last words: {_tail(log_file)}")
+
+
+def _tail(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else "none"
+
+
+def _settings(data: Path, public_url: str, around: dict[str, Any], options: DemoOptions) -> Settings:
+    key_file = data / "master.key"
+    if not key_file.exists():
+        new_master_key(key_file)
+    issuer = IssuerSettings(
+        issuer=around["issuer"], audience=AUDIENCE, algorithms=("ES256", "RS256"), allow_insecure_loopback=True
+    )
+    given: dict[str, Any] = {"organisations_file": options.organisations} if options.organisations else {}
+    return load_settings(
+        None,
+        profile="demo",
+        public_url=public_url,
+        data_dir=data,
+        key_file=key_file,
+        issuers=(issuer,),
+        addresses=around["addresses"],
+        **given,
+        **options.more,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers; SIGTERM and Ctrl-C end it without raising the signal again, so that the rest is stopped."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        def stop(*_: object) -> None:
+            self.should_exit = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    prepare: Callable[[], Awaitable[None]],
+    welcome: Callable[[], None],
+) -> None:
+    server = _Server(
+        uvicorn.Config(create_app(settings), loop="uvloop", http="httptools", lifespan="on", **log.UVICORN)
+    )
+
+    async def main() -> None:
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        up = asyncio.ensure_future(server.up.wait())
+        await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
+        if up.done():
+            await prepare()
+            welcome()
+        up.cancel()
+        await serving
+
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+        runner.run(main())
+    if not server.started:
+        raise DemoFailed(f"The gateway did not start. See {settings.data_dir / 'gateway.log'}")
+
+
+async def _prepare(settings: Settings, people: Iterable[dict[str, Any]]) -> None:
+    """What the story needs beforehand: patients who have opted out, recorded through the front door."""
+    opted_out = [person["nhsNumber"] for person in people if person.get("sharingChoice") == "opted-out"]
+    if not opted_out:
+        return
+    token = await fetch_token(settings.issuers[0].issuer, "privacy-officer")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with_choice = {"choice": "opted-out", "statedBy": "patient", "channel": "phone"}
+    async with _client(settings.public_url) as client:
+        for nhs_number in opted_out:
+            body = json.dumps({"nhsNumber": nhs_number, **with_choice}).encode()
+            await client.post("/sharing-choices", body, deadline=_soon(), headers=headers)
+
+
+async def fetch_token(issuer: str, spoken: str) -> str:
+    """An access token of the demo's identity provider for `gp`, or `gp@G85004`. Raises SourceError."""
+    form = urlencode({"grant_type": DEMO_GRANT, "as": spoken}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    async with _client(issuer) as client:
+        answer = await client.post("token", form, deadline=_soon(), headers=headers)
+    return str(json.loads(answer)["access_token"])
+
+
+def _soon() -> float:
+    return asyncio.get_running_loop().time() + 5.0
+
+
+@asynccontextmanager
+async def _client(base_url: str) -> AsyncIterator[SourceClient]:
+    limits = Limits(max_bytes=1024 * 1024, connections=2)
+    client = SourceClient(base_url, AiohttpTransport(limits), limits=limits)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def _welcome(public_url: str, data: Path, around: dict[str, Any]) -> None:
+    """What a person needs to begin: addresses, people, patients and a first command."""
+    port = public_url.rsplit(":", 1)[1]
+    first = around["people"][0]["nhsNumber"]
+    lines = [
+        "",
+        f"Connect Care runs on {public_url}   (Ctrl-C stops it)",
+        f"  FHIR API           {public_url}/fhir/R4/metadata",
+        f"  identity provider  {around['issuer']}",
+        f"  data               {data}",
+        "",
+        'Sandbox organisations (POST {"mode": "slow"|"broken"|"hung"|"lying"|"well"} to make one misbehave)',
+        *(f"  {ods:<7} {control}" for ods, control in sorted(around["control"].items())),
+        "",
+        "Who can sign in: connectcare demo token --as ROLE",
+        "  gp, hospital-doctor, nurse, district-nurse, occupational-therapist, social-worker, privacy-officer,",
+        "  commissioner",
+        "",
+        "Patients",
+        *(f"  {p['nhsNumber']}  {p['birthDate']}  {p['name']:<18} {p['story']}" for p in around["people"]),
+        "",
+        "A first try, in another terminal:",
+        f"  TOKEN=$(.venv/bin/connectcare demo token --as gp --port {port})",
+        f"  curl -sH \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' {public_url}/permissions \\",
+        f'    -d \'{{"nhsNumber": "{first}", "basis": "patient-agreed"}}\'',
+        f"  curl -sH \"Authorization: Bearer $TOKEN\" '{public_url}/fhir/R4/Patient/{first}/$everything'",
+        "",
+    ]
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,83 @@
+"""Step 5: which organisations may hold something, and which sections this role may see at all.
+
+What the role can never see is never asked for: it can't leak from an answer that was not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.sdk.model import Ask, AskedBy, Section
+from connectors.sdk.organisations import Organisations
+from gateway.caller.model import Caller
+
+_TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
+    Section.CONTACTS: frozenset({Section.PROBLEMS}),
+    Section.MEDICINES: frozenset({Section.PROBLEMS}),
+    Section.CARE_TEAM: frozenset({Section.PROBLEMS}),
+    Section.IMMUNISATIONS: frozenset({Section.PROBLEMS}),
+    Section.PROBLEMS: frozenset({Section.RESULTS}),
+}
+"""Sections whose sensitivity labels spread into another (the contact whose reason is a labelled condition). They are
+asked for together, so that an item is judged alike whichever search it is seen through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one request wants to see of one patient.
+
+    `door` is the route's template, for the audit. `source` restricts the look to one organisation (read by id).
+    `birth_date` is the second fact that must agree with what the sources hold.
+    """
+
+    nhs_number: str
+    door: str
+    request_id: str
+    sections: frozenset[Section]
+    source: str | None = None
+    birth_date: str | None = None
+
+
+class Locator:
+    """Knows who takes part. `deadline` is the seconds that the whole fan-out may take."""
+
+    def __init__(self, organisations: Organisations, deadline: float) -> None:
+        self._organisations = organisations
+        self._deadline = deadline
+
+    def locate(self, caller: Caller, look: Look, may_see: frozenset[Section], now: float) -> dict[str, Ask]:
+        """One Ask for each organisation that offers a wanted section. `now` is the event loop's time."""
+        wanted = with_labelling(look.sections) & may_see
+        return {
+            organisation.ods: Ask(
+                nhs_number=look.nhs_number,
+                sections=(wanted & organisation.sections) | {Section.DEMOGRAPHICS},
+                asked_by=_asked_by(caller),
+                deadline=now + min(self._deadline, organisation.budget),
+                request_id=look.request_id,
+            )
+            for organisation in sorted(self._organisations.sources(), key=lambda entry: entry.ods)
+            if look.source in (None, organisation.ods)
+            and (wanted & organisation.sections or look.sections == {Section.DEMOGRAPHICS})
+        }
+
+
+def with_labelling(sections: frozenset[Section]) -> frozenset[Section]:
+    """The sections, and those that may label what is in them."""
+    grown = sections.union(*(_TOLD_BY.get(section, frozenset()) for section in sections))
+    return grown if grown == sections else with_labelling(grown)
+
+
+def _asked_by(caller: Caller) -> AskedBy:
+    return AskedBy(
+        user_id=caller.user_id,
+        name=caller.name,
+        role_profile_id=caller.role_profile_id,
+        job_role_code=caller.job_role_code,
+        role=caller.role,
+        organisation=caller.organisation,
+        organisation_name=caller.organisation_name,
+        purpose=caller.purpose,
+    )

@@ -1,0 +1,43 @@
+"""The parts of a running gateway, put together once at start-up and handed to the doors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectors.sdk.organisations import Organisations
+from gateway.audit.journal import Journal
+from gateway.audit.read import AuditReader
+from gateway.caller.identify import Callers
+from gateway.choice.permission import Permissions
+from gateway.choice.sharing import SharingChoices
+from gateway.fan_out import FanOut
+from gateway.policy.decide import Policy
+from gateway.record import Records
+from gateway.sealed import Sealer
+from gateway.search.page import Pager
+from gateway.settings import Settings
+from gateway.store.interface import Store
+
+if TYPE_CHECKING:
+    from gateway.api.capability import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a door may use."""
+
+    settings: Settings
+    organisations: Organisations
+    policy: Policy
+    sealer: Sealer
+    store: Store
+    journal: Journal
+    callers: Callers
+    sharing: SharingChoices
+    permissions: Permissions
+    audit: AuditReader
+    fan_out: FanOut
+    records: Records
+    pager: Pager
+    capabilities: Capabilities

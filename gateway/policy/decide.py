@@ -1,0 +1,186 @@
+"""Decisions: how much of an item, and which doors. Each with the rule that decided.
+
+The whole policy is a function of `Circumstances`, a small tuple, so every decision is memoised; the hash of the policy
+files names the function in every audit row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.sdk.model import Section
+from connectors.sdk.organisations import OrganisationType
+from gateway.caller.model import Role
+from gateway.choice.model import Basis, Scope
+from gateway.policy.files import digest, files_in, refuse
+from gateway.policy.labels import LabelTables
+from gateway.policy.model import Circumstances, Decision, Shown
+from gateway.policy.outline import Outlines
+from gateway.policy.rules import BUILT_IN, DEFAULT_RULE, ERROR_RULE, Rule, RuleBook, Verdict, entity
+
+_MEMO_LIMIT: Final = 20_000
+_SERVICE: Final = ("Service", "connect-care")
+DOORS: Final = (
+    "open-record",
+    "ask-permission",
+    "ask-best-interests",
+    "read-own-permissions",
+    "record-sharing-choice",
+    "read-sharing-choices",
+    "read-permissions",
+    "read-audit",
+    "see-sources",
+)
+"""The actions of `may`."""
+
+
+class Policy:
+    """The policies in force: rules, label tables, outlines, and the hash that names them."""
+
+    def __init__(self, book: RuleBook, labels: LabelTables, outlines: Outlines, hash_: str) -> None:
+        self._book = book
+        self.labels = labels
+        self.outlines = outlines
+        self.hash = hash_
+        self.rules: Mapping[str, Rule] = {**book.rules, **BUILT_IN}
+        self._memo: dict[Circumstances, Decision] = {}
+        self._doors: dict[tuple[str, Role, OrganisationType], Decision] = {}
+
+    @classmethod
+    def load(cls, folder: Path, extra_label_files: Sequence[Path] = ()) -> Policy:
+        """Read and check everything in `folder`, and the label files that the settings name besides.
+
+        Raises PolicyProblem (a ConfigurationError) with the file and the remedy: the gateway must not start.
+        """
+        book = RuleBook.load(folder)
+        labels = LabelTables.load(folder, extra_label_files)
+        outlines = Outlines.load(folder / "outlines.yaml")
+        policy = cls(book, labels, outlines, digest(folder, [*_in_force(folder), *extra_label_files]))
+        policy._rehearse(folder)
+        return policy
+
+    def decide(self, circumstances: Circumstances) -> Decision:
+        """How much of an item is shown in these circumstances, and by which rule. Never raises."""
+        decision = self._memo.get(circumstances)
+        if decision is None:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            decision = self._memo[circumstances] = self._decide(circumstances)
+        return decision
+
+    def may(self, action: str, role: Role, organisation_type: OrganisationType) -> Decision:
+        """Whether a door is open: WHOLE is yes, WITHHELD is no. `action` is one of DOORS; anything else is a no."""
+        key = (action, role, organisation_type)
+        decision = self._doors.get(key)
+        if decision is None:
+            verdict = self._book.ask(action, role, organisation_type, _SERVICE, {})
+            decision = self._said(Shown.WHOLE if verdict.allowed else Shown.WITHHELD, verdict)
+            if action in DOORS:
+                self._doors[key] = decision
+        return decision
+
+    def sections_for(self, role: Role, organisation_type: OrganisationType) -> frozenset[Section]:
+        """The sections that this role could ever see, at least in outline. The rest is never asked for."""
+        return frozenset(
+            section
+            for section in Section
+            if any(
+                self.decide(best_circumstances(role, organisation_type, section, source_type)).shown
+                for source_type in OrganisationType
+            )
+        )
+
+    def deciding_rules(self, circumstances: Circumstances) -> dict[str, Verdict]:
+        """What Cedar says to `view` and to `view-outline`: for explaining, not for deciding."""
+        return {action: self._ask(action, circumstances) for action in ("view", "view-outline")}
+
+    def _decide(self, circumstances: Circumstances) -> Decision:
+        whole = self._ask("view", circumstances)
+        if whole.allowed:
+            return self._said(Shown.WHOLE, whole)
+        outline = self._ask("view-outline", circumstances)
+        if whole.failed or not outline.allowed:
+            return self._said(Shown.WITHHELD, whole if whole.failed else outline)
+        # A forbid that took the whole item away is what decided; without one, the rule that shows the outline.
+        return self._said(Shown.OUTLINE, whole if whole.rules else outline)
+
+    def _ask(self, action: str, circumstances: Circumstances) -> Verdict:
+        return self._book.ask(
+            action,
+            circumstances.role,
+            circumstances.organisation_type,
+            ("Section", circumstances.section),
+            _context(circumstances),
+        )
+
+    def _said(self, shown: Shown, verdict: Verdict) -> Decision:
+        rule_id = ERROR_RULE if verdict.failed else next(iter(verdict.rules), DEFAULT_RULE)
+        return Decision(shown, rule_id, self.rules[rule_id].why)
+
+    def _rehearse(self, folder: Path) -> None:
+        """Ask once with every word that the gateway may ever use: the schema must know them all."""
+        for role in Role:
+            for type_ in OrganisationType:
+                self._expect(folder, f"{role} in {type_}", best_circumstances(role, type_, Section.DEMOGRAPHICS, type_))
+        for section in Section:
+            best = best_circumstances(Role.GP, OrganisationType.GP_PRACTICE, section, OrganisationType.COUNCIL)
+            self._expect(folder, f"section {section}", best)
+        for label in self.labels.vocabulary:
+            self._expect(folder, f"label {label}", _with(Section.RESULTS, frozenset({label})))
+        for action in DOORS:
+            if self.may(action, Role.GP, OrganisationType.GP_PRACTICE).rule == ERROR_RULE:
+                self._unknown(folder, f"action {action}")
+
+    def _expect(self, folder: Path, word: str, circumstances: Circumstances) -> None:
+        if self.decide(circumstances).rule == ERROR_RULE:
+            self._unknown(folder, word)
+
+    @staticmethod
+    def _unknown(folder: Path, word: str) -> None:
+        refuse(
+            folder / "schema.cedarschema", f"the schema doesn't know the {word}", "Add it, or use a word that it has."
+        )
+
+
+def best_circumstances(
+    role: Role, organisation_type: OrganisationType, section: Section, source_type: OrganisationType
+) -> Circumstances:
+    """The circumstances in which this role sees most: nothing labelled, everything agreed."""
+    return Circumstances(
+        role=role,
+        organisation_type=organisation_type,
+        purpose="TREAT",
+        basis=Basis.PATIENT_AGREED,
+        scope=Scope.INCLUDING_SENSITIVE,
+        own_practice=True,
+        section=section,
+        source_type=source_type,
+        labels=frozenset(),
+    )
+
+
+def _with(section: Section, labels: frozenset[str]) -> Circumstances:
+    practice = OrganisationType.GP_PRACTICE
+    return Circumstances(
+        Role.GP, practice, "TREAT", Basis.PATIENT_AGREED, Scope.STANDARD, False, section, practice, labels
+    )
+
+
+def _context(circumstances: Circumstances) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "purpose": circumstances.purpose,
+        "scope": entity("Scope", circumstances.scope),
+        "ownPractice": circumstances.own_practice,
+        "sourceType": entity("OrganisationType", circumstances.source_type),
+        "labels": [entity("Label", label) for label in sorted(circumstances.labels)],
+    }
+    if circumstances.basis is not None:
+        context["basis"] = entity("Basis", circumstances.basis)
+    return context
+
+
+def _in_force(folder: Path) -> list[Path]:
+    """Every policy file but the cases, which are examples and decide nothing."""
+    return [path for path in files_in(folder, "*", "policies") if "cases" not in path.relative_to(folder).parts]

@@ -1,0 +1,78 @@
+"""Reading the policy folder: strictly, and with one digest over everything that was read.
+
+Policies are data. A file that can't be understood stops start-up with its name and what to do about it, since a rule
+that is skipped would open what it was written to close.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from connectors.sdk.errors import ConfigurationError
+
+
+class PolicyProblem(ConfigurationError):
+    """The policies can't be used. The text names the file and the remedy; the gateway doesn't start."""
+
+
+def refuse(where: Path, what: str, remedy: str) -> NoReturn:
+    """Raise PolicyProblem: file, what is wrong, what to do."""
+    raise PolicyProblem(f"{where}: {what}. {remedy}")
+
+
+def read_text(path: Path) -> str:
+    """The text of a policy file. Raises PolicyProblem where it can't be read or isn't UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyProblem(f"{path}: can't be read ({error}). Put the file back, readable, in UTF-8.") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping; doubled keys are refused. Raises PolicyProblem with the line."""
+    text = read_text(path)
+    try:
+        document = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise PolicyProblem(f"{path}:{line}: not YAML: {error.problem}. Mend the line.") from error
+    if not isinstance(document, dict):
+        refuse(path, "it must hold keys and values", "Compare it with the file that the project ships.")
+    return document
+
+
+def check_keys(where: Path, node: object, needed: Iterable[str], inside: str = "the file") -> Mapping[str, Any]:
+    """`node`, if it is a mapping with exactly these keys. Raises PolicyProblem."""
+    wanted = set(needed)
+    if not isinstance(node, dict) or set(node) != wanted:
+        found = ", ".join(sorted(map(str, node))) if isinstance(node, dict) else "no mapping"
+        refuse(where, f"{inside} must hold {', '.join(sorted(wanted))}; found {found}", "Add or remove keys.")
+    return node
+
+
+def files_in(folder: Path, pattern: str, what: str) -> list[Path]:
+    """The files below `folder`, sorted. An empty or absent folder raises PolicyProblem: no rules is no policy."""
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    if not found:
+        refuse(folder, f"no {what} in it ({pattern})", "Point the policy folder setting at a folder that has them.")
+    return found
+
+
+def digest(folder: Path, paths: Iterable[Path]) -> str:
+    """SHA-256 over names and contents, in order of name: the hash by which the audit knows the policies in force."""
+    hashed = hashlib.sha256()
+    for name, path in sorted((_name(folder, path), path) for path in paths):
+        content = path.read_bytes()
+        hashed.update(f"{name}\0{len(content)}\0".encode())
+        hashed.update(content)
+    return hashed.hexdigest()
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name

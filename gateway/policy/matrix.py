@@ -1,0 +1,137 @@
+"""Who sees what, as a table that is made by asking the policy; and why one decision fell as it did.
+
+`docs/policy-matrix.md` is this table; a test keeps it current, so the page can't drift from the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from connectors.sdk.model import Section
+from connectors.sdk.organisations import OrganisationType
+from gateway.caller.model import Role
+from gateway.choice.model import Basis, Scope
+from gateway.policy.decide import DOORS, Policy
+from gateway.policy.model import Circumstances, Shown
+from gateway.policy.told import SECTION_NAMES
+
+_SIGN: Final = {Shown.WHOLE: "F", Shown.OUTLINE: "O", Shown.WITHHELD: "–"}
+_WORD: Final = {Shown.WHOLE: "whole", Shown.OUTLINE: "in outline", Shown.WITHHELD: "withheld"}
+USUAL_PLACE: Final[Mapping[Role, OrganisationType]] = {
+    Role.GP: OrganisationType.GP_PRACTICE,
+    Role.HOSPITAL_DOCTOR: OrganisationType.ACUTE_TRUST,
+    Role.NURSE: OrganisationType.ACUTE_TRUST,
+    Role.DISTRICT_NURSE: OrganisationType.COMMUNITY_TRUST,
+    Role.OCCUPATIONAL_THERAPIST: OrganisationType.COUNCIL,
+    Role.SOCIAL_WORKER: OrganisationType.COUNCIL,
+    Role.PRIVACY_OFFICER: OrganisationType.ACUTE_TRUST,
+    Role.COMMISSIONER: OrganisationType.COMMISSIONER,
+}
+"""Where the matrix puts each role; the rules say where it matters."""
+_NOTES: Final = {
+    "¹": "at the patient's own practice",
+    "²": "where the patient agreed to just that (permission with scope including-sensitive)",
+}
+
+
+def matrix(policy: Policy) -> str:
+    """Markdown: sections and labels by role, what each may do, how outlines read, and every rule with its reason."""
+    parts = [_seeing(policy), _outlines(policy), _doors(policy), _rules(policy), _tables(policy)]
+    return "\n\n".join(parts) + "\n"
+
+
+def explain(policy: Policy, circumstances: Circumstances) -> str:
+    """Why: the outcome, the rule that decided, and every rule that spoke."""
+    decision = policy.decide(circumstances)
+    rule = policy.rules[decision.rule]
+    lines = [
+        f"{SECTION_NAMES[circumstances.section]} for {circumstances.role} in {circumstances.organisation_type}: "
+        f"{_WORD[decision.shown]}",
+        f"decided by {rule.id} ({rule.title}; {rule.owner})",
+        f"why: {rule.why}",
+    ]
+    for action, verdict in policy.deciding_rules(circumstances).items():
+        spoke = ", ".join(f"{policy.rules[each].effect} {each}" for each in verdict.rules) or "no rule"
+        lines.append(f"{action}: {'yes' if verdict.allowed else 'no'} ({spoke})")
+    return "\n".join(lines)
+
+
+def _seeing(policy: Policy) -> str:
+    rows = [
+        [SECTION_NAMES[section], *(_cell(policy, role, [section], frozenset()) for role in Role)] for section in Section
+    ]
+    clinical = [section for section in Section if section is not Section.DEMOGRAPHICS]
+    for label in sorted(policy.labels.vocabulary):
+        cells = (_cell(policy, role, clinical, frozenset({label})) for role in Role)
+        rows.append([f"labelled {label}: {policy.labels.titles[label]}", *cells])
+    notes = [f"{sign} {note}." for sign, note in _NOTES.items()]
+    legend = (
+        "F = whole, O = in outline, – = withheld. A labelled item is never shown further than its section is: its row "
+        "says the most that is shown in any section but demographics, where a label leaves the identity."
+    )
+    return "\n\n".join(["## Who sees what", _table(["", *Role], rows), legend, "  \n".join(notes)])
+
+
+def _cell(policy: Policy, role: Role, sections: Iterable[Section], labels: frozenset[str]) -> str:
+    """The plain outcome, and by footnote in which circumstances more is shown."""
+    sections = list(sections)
+
+    def most(*, scope: Scope = Scope.STANDARD, own_practice: bool = False) -> Shown:
+        return max(
+            policy.decide(_circumstances(role, section, labels, scope=scope, own_practice=own_practice)).shown
+            for section in sections
+        )
+
+    plain = most()
+    more = [
+        f"{_SIGN[shown]}{sign}"
+        for sign, shown in (("¹", most(own_practice=True)), ("²", most(scope=Scope.INCLUDING_SENSITIVE)))
+        if shown > plain
+    ]
+    return ", ".join([_SIGN[plain], *more]) if more else _SIGN[plain]
+
+
+def _circumstances(
+    role: Role, section: Section, labels: frozenset[str], *, scope: Scope, own_practice: bool
+) -> Circumstances:
+    place = USUAL_PLACE[role]
+    return Circumstances(role, place, "TREAT", Basis.PATIENT_AGREED, scope, own_practice, section, place, labels)
+
+
+def _outlines(policy: Policy) -> str:
+    rows = [[SECTION_NAMES[section], told] for section, told in policy.outlines.told.items()]
+    return "\n\n".join(["## What an outline shows", _table(["section", "outline"], rows)])
+
+
+def _doors(policy: Policy) -> str:
+    rows = [[action, *(_where(policy, action, role) for role in Role)] for action in DOORS]
+    return "\n\n".join(["## Who may do what", _table(["", *Role], rows)])
+
+
+def _where(policy: Policy, action: str, role: Role) -> str:
+    """Yes, no, or in which types of organisation (commissioning bodies never count: nothing is open there)."""
+    places = [type_ for type_ in OrganisationType if type_ is not OrganisationType.COMMISSIONER]
+    open_in = [type_ for type_ in places if policy.may(action, role, type_).shown is Shown.WHOLE]
+    if len(open_in) == len(places):
+        return "yes"
+    return ", ".join(f"in a {type_}" for type_ in open_in) or "–"
+
+
+def _rules(policy: Policy) -> str:
+    rows = [
+        [f"`{rule.id}`", rule.effect, rule.title, rule.why, rule.owner]
+        for rule in sorted(policy.rules.values(), key=lambda rule: rule.id)
+    ]
+    return "\n\n".join(["## The rules", _table(["id", "effect", "what", "why", "owner"], rows)])
+
+
+def _tables(policy: Policy) -> str:
+    rows = [[each.name, each.version, str(each.count), ", ".join(each.labels)] for each in policy.labels.loaded()]
+    return "\n\n".join(["## The label tables that are loaded", _table(["table", "version", "codes", "labels"], rows)])
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

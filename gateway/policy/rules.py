@@ -1,0 +1,176 @@
+"""The Cedar rules: loaded, checked against the schema, and asked.
+
+Default deny; a forbid beats every permit. Cedar skips a rule that errors, so a skipped forbid would open what it
+forbids: any error in an answer makes it a no (cedar-policy documentation, "Authorization"; ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cedarpy
+
+from connectors.sdk.organisations import OrganisationType
+from gateway.caller.model import Role
+from gateway.policy.files import PolicyProblem, files_in, read_text, refuse
+
+ANNOTATIONS: Final = ("id", "title", "why", "owner")
+ERROR_RULE: Final = "policy.error"
+DEFAULT_RULE: Final = "policy.default-deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as its file annotates it. `effect` is `permit` or `forbid`."""
+
+    id: str
+    title: str
+    why: str
+    owner: str
+    effect: str
+    file: str
+
+
+BUILT_IN: Final = {
+    rule.id: rule
+    for rule in (
+        Rule(
+            DEFAULT_RULE,
+            "Withheld unless a rule shows it",
+            "No rule shows this to this role, so it is not shown.",
+            "Information governance group",
+            "forbid",
+            "",
+        ),
+        Rule(
+            ERROR_RULE,
+            "Withheld because the policy could not be judged",
+            "The policy could not be judged for this request, so nothing is shown.",
+            "Information governance group",
+            "forbid",
+            "",
+        ),
+    )
+}
+"""What decides where no rule does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Cedar said: yes or no, the ids of the rules that decided, and whether anything went wrong."""
+
+    allowed: bool
+    rules: tuple[str, ...]
+    failed: bool
+
+
+class RuleBook:
+    """The rules in force."""
+
+    def __init__(self, rules: Mapping[str, Rule], policies: str, schema: cedarpy.Schema) -> None:
+        self.rules = dict(rules)
+        self._policies = cedarpy.PolicySet.from_str(policies)
+        self._schema = schema
+        self._entities = cedarpy.Entities.from_json_str(json.dumps(_callers()), schema)
+
+    @classmethod
+    def load(cls, folder: Path) -> RuleBook:
+        """Read `schema.cedarschema` and every `rules/**/*.cedar`. Raises PolicyProblem."""
+        schema = _load_schema(folder / "schema.cedarschema")
+        files = files_in(folder / "rules", "*.cedar", "rules")
+        rules: dict[str, Rule] = {}
+        texts = []
+        for path in files:
+            text = read_text(path)
+            rule = _read_rule(path, text, schema)
+            if rule.id in rules or rule.id in BUILT_IN:
+                refuse(path, f"the id {rule.id} is taken ({_taken(rules, rule.id)})", "Give this rule its own @id.")
+            rules[rule.id] = rule
+            texts.append(text)
+        return cls(rules, "\n".join(texts), schema)
+
+    def ask(
+        self,
+        action: str,
+        role: Role,
+        organisation_type: OrganisationType,
+        resource: tuple[str, str],
+        context: dict[str, Any],
+    ) -> Verdict:
+        """One question. `resource` is (entity type, id). Never raises: what can't be judged is a no."""
+        request = {
+            "principal": {"type": "Caller", "id": _caller_id(role, organisation_type)},
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": resource[0], "id": resource[1]},
+            "context": context,
+        }
+        result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
+        diagnostics = result.diagnostics
+        ids = tuple(sorted(diagnostics.id_annotations_by_reason.values()))
+        failed = bool(diagnostics.errors) or result.decision is cedarpy.Decision.NoDecision
+        return Verdict(result.allowed and not failed, ids, failed)
+
+
+def entity(kind: str, name: str) -> dict[str, str]:
+    """A reference to an entity, as Cedar's JSON has it in a context."""
+    return {"type": kind, "id": name}
+
+
+def _load_schema(path: Path) -> cedarpy.Schema:
+    text = read_text(path)
+    try:
+        return cedarpy.Schema.from_str(text)
+    except ValueError as error:
+        raise PolicyProblem(f"{path}: not a Cedar schema: {error}. Mend it.") from error
+
+
+def _read_rule(path: Path, text: str, schema: cedarpy.Schema) -> Rule:
+    policy = _the_one_policy(path, text)
+    annotations = policy.get("annotations", {})
+    for name in ANNOTATIONS:
+        if not str(annotations.get(name) or "").strip():
+            refuse(path, f"the rule has no @{name}", f'Write @{name}("…") above it.')
+    result = cedarpy.validate_policies(text, schema)
+    if not result.validation_passed:
+        what = "; ".join(error.error for error in result.errors)
+        refuse(path, f"the rule doesn't fit the schema: {what}", "Use the words of schema.cedarschema.")
+    return Rule(**{name: str(annotations[name]) for name in ANNOTATIONS}, effect=policy["effect"], file=path.name)
+
+
+def _the_one_policy(path: Path, text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as error:
+        raise PolicyProblem(f"{path}: not Cedar: {error}. Mend the rule.") from error
+    static = list(parsed["staticPolicies"].values())
+    if len(static) != 1 or parsed["templates"]:
+        refuse(path, f"it holds {len(static)} rules", "Keep exactly one rule in a file, without slots.")
+    policy: dict[str, Any] = static[0]
+    return policy
+
+
+def _taken(rules: Mapping[str, Rule], rule_id: str) -> str:
+    return rules[rule_id].file if rule_id in rules else "built in"
+
+
+def _caller_id(role: Role, organisation_type: OrganisationType) -> str:
+    return f"{role}@{organisation_type}"
+
+
+def _callers() -> Iterable[dict[str, Any]]:
+    return [
+        {
+            "uid": entity("Caller", _caller_id(role, type_)),
+            "attrs": {
+                "role": {"__entity": entity("Role", role)},
+                "organisationType": {"__entity": entity("OrganisationType", type_)},
+            },
+            "parents": [],
+        }
+        for role in Role
+        for type_ in OrganisationType
+    ]

@@ -1,0 +1,152 @@
+"""A label spreads to whatever tells of the labelled item.
+
+Three ways, by what the reference says of the two items (never by the mere fact that one mentions the other: a reference
+that can simply be removed when its target is hidden spreads nothing):
+
+- *tells of*: the contact whose reason is a labelled condition, the medicine given for it, the item that was done at a
+  labelled place or with a labelled medicine. The referrer takes the target's labels.
+- *gathers*: a report or panel and its results. The gatherer takes the labels of what it gathers; what it gathers takes
+  the gatherer's own labels (a result of an HIV panel tells of HIV), but not those that the gatherer got from another
+  member: one labelled result does not hide a whole blood count.
+- *is the same*: an appointment and the attendance that came of it, a medicine and the order that it is based on. Each
+  takes the other's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from connectors.sdk.model import Item, Section
+
+TELLS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "MedicationRequest": ("medicationReference", "reasonReference"),
+    "MedicationStatement": ("medicationReference", "reasonReference"),
+    "Encounter": (
+        "reasonReference",
+        "diagnosis.condition",
+        "location.location",
+        "participant.individual",
+        "serviceProvider",
+    ),
+    "Appointment": ("reasonReference", "supportingInformation", "participant.actor"),
+    "Observation": ("focus", "partOf"),
+    "Condition": ("evidence.detail", "stage.assessment"),
+    "Immunization": ("reasonReference", "reaction.detail"),
+    "CareTeam": ("reasonReference",),
+    "Medication": ("ingredient.itemReference",),
+    "Location": ("partOf",),
+    "PractitionerRole": ("location",),
+}
+GATHERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "DiagnosticReport": ("result",),
+    "Observation": ("hasMember", "derivedFrom"),
+}
+IS_THE_SAME: Final[Mapping[str, tuple[str, ...]]] = {
+    "Encounter": ("appointment",),
+    "MedicationRequest": ("basedOn", "priorPrescription"),
+    "MedicationStatement": ("basedOn", "derivedFrom"),
+}
+THINGS: Final = frozenset({"Medication", "Location", "Device", "Specimen"})
+"""Supporting types that tell of whoever refers to them, from whatever element. People and organisations don't: that a
+psychiatrist recorded an allergy says little, and would hide the allergy."""
+
+Resolve = Callable[[dict[str, Any]], Item | None]
+_Edges = dict[int, list[int]]
+
+
+def spread(items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolve) -> None:
+    """Set `labels` on every item: its own (by position) and those that reach it. Linear in the references."""
+    if not any(own):
+        for item in items:
+            item.labels = frozenset()
+        return
+    graph = _Graph(items, resolve)
+    labels = _one_patient(items, own)
+    labels = _flow(labels, graph.down)
+    labels = _flow(labels, graph.up)
+    for item, reached in zip(items, labels, strict=True):
+        item.labels = reached
+
+
+def at_path(resource: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
+    """The objects at `path` (`a` or `a.b`), whichever of the steps are lists."""
+    head, _, rest = path.partition(".")
+    value = resource.get(head)
+    for node in value if isinstance(value, list) else (value,):
+        if isinstance(node, dict):
+            if rest:
+                yield from at_path(node, rest)
+            else:
+                yield node
+
+
+class _Graph:
+    """Which labels flow where. `up`: towards what tells of an item. `down`: from gatherer to gathered."""
+
+    def __init__(self, items: Sequence[Item], resolve: Resolve) -> None:
+        self.up: _Edges = {}
+        self.down: _Edges = {}
+        place = {id(item): index for index, item in enumerate(items)}
+        for index, item in enumerate(items):
+            for path in TELLS_OF.get(item.type, ()):
+                for target in _targets(item, path, resolve, place):
+                    self._edge(self.up, target, index)
+            for path in GATHERS.get(item.type, ()):
+                for target in _targets(item, path, resolve, place):
+                    self._edge(self.up, target, index)
+                    self._edge(self.down, index, target)
+            for path in IS_THE_SAME.get(item.type, ()):
+                for target in _targets(item, path, resolve, place):
+                    self._same(index, target)
+            for target in _things(item, resolve, place):
+                self._edge(self.up, target, index)
+
+    def _same(self, one: int, other: int) -> None:
+        for edges in (self.up, self.down):
+            self._edge(edges, one, other)
+            self._edge(edges, other, one)
+
+    @staticmethod
+    def _edge(edges: _Edges, giver: int, taker: int) -> None:
+        edges.setdefault(giver, []).append(taker)
+
+
+def _targets(item: Item, path: str, resolve: Resolve, place: Mapping[int, int]) -> Iterator[int]:
+    for reference in at_path(item.resource, path):
+        if "reference" in reference:
+            target = resolve(reference)
+            if target is not None and id(target) in place:
+                yield place[id(target)]
+
+
+def _things(item: Item, resolve: Resolve, place: Mapping[int, int]) -> Iterator[int]:
+    for reference in item.findings.references if item.findings else ():
+        target = resolve(reference)
+        if target is not None and target.section is None and target.type in THINGS and id(target) in place:
+            yield place[id(target)]
+
+
+def _one_patient(items: Sequence[Item], own: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """A restriction that one source puts on the patient's details holds for every source's copy of them."""
+    shared: frozenset[str] = frozenset().union(
+        *(labels for item, labels in zip(items, own, strict=True) if item.section is Section.DEMOGRAPHICS)
+    )
+    return [
+        labels | shared if item.section is Section.DEMOGRAPHICS else labels
+        for item, labels in zip(items, own, strict=True)
+    ]
+
+
+def _flow(labels: Sequence[frozenset[str]], edges: _Edges) -> list[frozenset[str]]:
+    """The least fixpoint: each item is visited again only when it gains a label."""
+    reached = list(labels)
+    waiting = [index for index, found in enumerate(reached) if found and index in edges]
+    while waiting:
+        giver = waiting.pop()
+        for taker in edges.get(giver, ()):
+            together = reached[taker] | reached[giver]
+            if together != reached[taker]:
+                reached[taker] = together
+                waiting.append(taker)
+    return reached

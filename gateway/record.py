@@ -1,0 +1,183 @@
+"""The whole story of one look, on one screen. Every door goes through here; there is no second way to a patient's data.
+
+     1 caller      who is asking: a person, with one role profile, in one organisation, for one purpose
+     2 intent      the journal durably holds the intent to look. No journal, no look
+     3 choice      has the patient opted out? Then nobody is asked
+     4 permission  has the patient said yes to this caller now, or is this the best-interests case?
+     5 locate      which organisations may hold something, and which sections this role may see at all
+     6 fan out     one Ask per source, all at once, one absolute deadline; one Answer per source, always
+     7 guard       is every item this patient's? Well-shaped? Within bounds?
+     8 merge       one record, nothing overwritten, ids sealed, every source accounted for
+     9 policy      label sensitivity, then decide per item: show, show in part, withhold
+    10 search      the client's own filters, over what is left, never over what is hidden
+    11 release     in one transaction: choice and permission again, and the release row; then the bytes
+
+The order is what makes it safe: choice and permission are read at 3 and 4 to avoid asking, and again at 11 inside the
+transaction that records the release; search runs after policy, so that hidden items can't change an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from gateway import guard, release
+from gateway.caller.model import Caller
+from gateway.caller.refusals import CallerRefused
+from gateway.errors import AuditUnavailable, GatewayError
+from gateway.known import require_patient
+from gateway.locate import Look
+from gateway.shown import Rendered, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from connectors.sdk.model import Answer
+    from gateway.audit.journal import Journal
+    from gateway.audit.row import Alarm, Row
+    from gateway.caller.identify import Callers
+    from gateway.choice.model import Permission
+    from gateway.choice.permission import Permissions
+    from gateway.choice.sharing import SharingChoices
+    from gateway.fan_out import FanOut
+    from gateway.locate import Locator
+    from gateway.merge import Merger, Record
+    from gateway.store.interface import Store
+    from gateway.view import View
+
+
+@dataclass(slots=True)
+class Written:
+    """What the journal must hold of a look, however it ends."""
+
+    intent: int = 0
+    nhs_number: str | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+class Question(Protocol):
+    """What a door asks: which look it needs, and how the answer is made of what is shown."""
+
+    @property
+    def door(self) -> str:
+        """The route's method and template, for the audit."""
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """The id that the caller gave the request, or that it was given."""
+        ...
+
+    def look(self, caller: Caller) -> Look:
+        """Raises BadRequest, before anything is asked."""
+        ...
+
+    def search(self, shown: Shown) -> Rendered:
+        """Step 10. Raises NotFound where a read's target isn't among what is shown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The pipeline, with its parts."""
+
+    callers: Callers
+    journal: Journal
+    sharing: SharingChoices
+    permissions: Permissions
+    locator: Locator
+    fan_out: FanOut
+    merger: Merger
+    view: View
+    store: Store
+    address_of: Callable[[str], str]
+
+    async def open(self, authorization: list[str], question: Question) -> Rendered:
+        """Answer one question, or raise the GatewayError that says why not: that refusal is a row by then."""
+        caller = await self._caller(authorization, question)  # 1
+        async with self._audited(caller, question) as written:
+            look = question.look(caller)
+            written.intent = await self.journal.intend(  # 2
+                caller, look.request_id, look.door, look.nhs_number, sections=look.sections
+            )
+            written.nhs_number = look.nhs_number
+            self.view.require_may_open(caller)
+            await self.sharing.require_opted_in(look.nhs_number)  # 3
+            permission = await self.permissions.require(caller, look.nhs_number)  # 4
+            now = asyncio.get_running_loop().time()
+            asks = self.locator.locate(caller, look, self.view.sections_for(caller), now)  # 5
+            answers = await self.fan_out.ask(asks)  # 6
+            guarded = guard.guard(answers, asks, self.address_of)  # 7
+            written.alarms = guarded.alarms
+            record = self.merger.merge(guarded, look.nhs_number, look.sections)  # 8
+            require_patient(record, look)
+            shown = self.view.of(record, caller, permission, look)  # 9
+            rendered = question.search(shown)  # 10
+            await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
+            return rendered
+
+    async def _caller(self, authorization: list[str], question: Question) -> Caller:
+        """Somebody who is known and may not ask is a row as well."""
+        try:
+            return await self.callers.identify(authorization)
+        except CallerRefused as error:
+            await self.journal.refuse(error, error.known, question.request_id, question.door)
+            raise
+
+    def _row(
+        self,
+        shown: Shown,
+        rendered: Rendered,
+        record: Record,
+        answers: list[Answer],
+        permission: Permission,
+        written: Written,
+    ) -> Row:
+        return release.release_row(
+            self.journal,
+            shown.caller,
+            shown.look.request_id,
+            shown.look.door,
+            shown.look.nhs_number,
+            permission=permission,
+            intent=written.intent,
+            policy_hash=shown.policy_hash,
+            items=rendered.items,
+            lines=record.lines,
+            answers=answers,
+            sections=shown.look.sections,
+            withheld=shown.withheld,
+            outlined=shown.outlined,
+            alarms=written.alarms,
+        )
+
+    @asynccontextmanager
+    async def _audited(self, caller: Caller, question: Question) -> AsyncIterator[Written]:
+        """Whatever ends the look other than an answer is a row too, with the alarms that were raised until then."""
+        written = Written()
+        try:
+            yield written
+        except AuditUnavailable:
+            raise
+        except GatewayError as error:
+            await self._refused(error, caller, question, written)
+            raise
+        except Exception as error:
+            fault = GatewayError(
+                "Something went wrong here, and was noted. Try again.", rule="fault", detail=type(error).__name__
+            )
+            await self._refused(fault, caller, question, written)
+            raise
+
+    async def _refused(self, error: GatewayError, caller: Caller, question: Question, written: Written) -> None:
+        await self.journal.refuse(
+            error,
+            caller,
+            question.request_id,
+            question.door,
+            nhs_number=written.nhs_number,
+            intent=written.intent or None,
+            alarms=written.alarms,
+        )

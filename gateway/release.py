@@ -1,0 +1,116 @@
+"""The last step. Nothing clinical leaves the gateway but behind a row that this step has committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from connectors.sdk.model import Answer, Item
+from gateway.audit.journal import LONGEST_TEXT, Journal
+from gateway.audit.row import Alarm, Kind, Row, SourceLine
+from gateway.audit.scrub import scrub
+from gateway.caller.model import Caller
+from gateway.choice.model import Permission
+from gateway.manifest import ManifestLine
+from gateway.sealed import SEALED_LENGTH
+from gateway.store.interface import Store
+
+SUPPORTING = "supporting"
+"""Counts what only explains another item (a practitioner, an organisation): it's in no section."""
+
+
+async def release(store: Store, row: Row) -> int:
+    """Commit the release; returns its row's number. Only after this returns may a byte of the record leave.
+
+    The invariant: for every record, or part of one, that a client receives, the journal durably holds a release row
+    that was committed before, and in that very transaction the patient had not opted out and the row's permission,
+    given to this caller for this patient, was neither withdrawn nor expired. So an acknowledged opt-out is never
+    followed by a release.
+
+    Raises OptedOut or NoPermission, whose refusal row is committed in the release's place, and AuditUnavailable where
+    nothing could be committed. In each case the record is thrown away.
+    """
+    return await store.release(row)
+
+
+def release_row(
+    journal: Journal,
+    caller: Caller,
+    request_id: str,
+    door: str,
+    nhs_number: str,
+    *,
+    permission: Permission,
+    intent: int,
+    policy_hash: str,
+    items: Iterable[Item],
+    lines: Iterable[ManifestLine],
+    answers: Iterable[Answer] = (),
+    sections: Iterable[str] = (),
+    withheld: Mapping[str, int] | None = None,
+    outlined: Mapping[str, int] | None = None,
+    alarms: Iterable[Alarm] = (),
+    subject: str = "",
+) -> Row:
+    """The row that `release` commits: what is about to be shown, and what the policy kept back and why.
+
+    `items` are those that leave, after policy and search; `withheld` and `outlined` count by rule id; `policy_hash` is
+    that of the policy which decided; `intent` the number of the intent's row. Raises ValueError for an item without a
+    sealed id: what can't be accounted for can't be shown.
+    """
+    shown = list(items)
+    row = journal.row(
+        Kind.RELEASE,
+        caller,
+        request_id,
+        door,
+        nhs_number=nhs_number,
+        sections=sections,
+        permission=permission,
+        status=200,
+        subject=subject,
+        intent=intent,
+        alarms=alarms,
+    )
+    return msgspec.structs.replace(
+        row,
+        policy_hash=policy_hash,
+        sources=source_lines(lines, answers),
+        seen=dict(Counter(item.section.value if item.section else SUPPORTING for item in shown)),
+        seen_ids=_sealed_ids(shown),
+        withheld=dict(withheld or {}),
+        outlined=dict(outlined or {}),
+    )
+
+
+def source_lines(lines: Iterable[ManifestLine], answers: Iterable[Answer] = ()) -> dict[str, SourceLine]:
+    """What each source said, by ODS code: the manifest's line, with time taken and the operator's detail."""
+    by_source = {answer.source: answer for answer in answers}
+    return {line.source: _source_line(line, by_source.get(line.source)) for line in lines}
+
+
+def _source_line(line: ManifestLine, answer: Answer | None) -> SourceLine:
+    return SourceLine(
+        outcome=line.outcome.value,
+        gaps={section.value: gap.value for section, gap in line.gaps.items()},
+        took_ms=round(answer.took_ms, 1) if answer else 0.0,
+        detail=scrub(answer.detail)[:LONGEST_TEXT] if answer else "",
+    )
+
+
+def _sealed_ids(items: Iterable[Item]) -> dict[str, list[str]]:
+    """{sealed prefix: [digest, …]}: the prefix is the same for all items of one source, and is written once.
+
+    A Patient's id is the NHS number, which no row holds; that it was shown is in the count of demographics.
+    """
+    by_prefix: dict[str, list[str]] = {}
+    for item in items:
+        if item.type == "Patient":
+            continue
+        prefix, dot, digest = item.sealed_id.partition(".")
+        if not dot or len(item.sealed_id) != SEALED_LENGTH:
+            raise ValueError(f"a {item.type} that is about to be shown has no sealed id")
+        by_prefix.setdefault(prefix, []).append(digest)
+    return {prefix: sorted(digests) for prefix, digests in sorted(by_prefix.items())}

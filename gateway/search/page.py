@@ -1,0 +1,127 @@
+"""Pages of a search by sealed cursor. The gateway keeps no search: each page asks the sources anew.
+
+A cursor holds the whole search, where to go on, and when it was made; it opens for its own caller only and for 15
+minutes. So a page can't be combined with other parameters, and a link that leaks is of no use to anyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Generic
+from urllib.parse import quote, urlencode
+
+from gateway.errors import BadRequest
+from gateway.sealed import Sealer, Unsealable
+from gateway.search.match import AnyShown
+from gateway.search.parse import parse, parse_everything
+from gateway.search.query import Continuation, Position, Query, Summary
+
+SEARCH_PAGE: Final = 50
+EVERYTHING_PAGE: Final = 5000
+CURSOR_SECONDS: Final = 15 * 60
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link of a Bundle: `self`, `first` or `next`, and an absolute address."""
+
+    relation: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[AnyShown]):
+    """What of the matches this answer holds. `total` counts all of them, on whatever page."""
+
+    query: Query
+    items: tuple[AnyShown, ...]
+    total: int
+    links: tuple[Link, ...]
+
+
+class Pager:
+    """Cuts matches into pages and opens cursors. `public_base` is the gateway's own address as clients know it."""
+
+    def __init__(self, sealer: Sealer, public_base: str, clock: Callable[[], datetime]) -> None:
+        self._sealer = sealer
+        self._fhir = public_base.rstrip("/") + "/fhir/R4"
+        self._clock = clock
+
+    def resume(self, continuation: Continuation, bound_to: str) -> Query:
+        """The search that a cursor continues. Raises BadRequest where it isn't this caller's, is altered or expired."""
+        try:
+            state = self._sealer.open_cursor(continuation.cursor, bound_to)
+        except Unsealable:
+            raise _refused("is not one that this server gave you.") from None
+        if state.get("v") != _VERSION or not self._of_this_search(state, continuation):
+            raise _refused("belongs to another search.")
+        if not 0 <= self._now() - state["at"] <= CURSOR_SECONDS:
+            raise _refused("has expired.")
+        pairs = [(name, value) for name, value in state["q"]]
+        query = parse_everything(state["p"], pairs) if state["p"] else parse(state["t"], pairs)
+        if isinstance(query, Continuation):
+            raise _refused("belongs to another search.")
+        return replace(query, position=Position(state["a"], state["i"]))
+
+    @staticmethod
+    def _of_this_search(state: dict[str, Any], continuation: Continuation) -> bool:
+        return state["t"] == continuation.resource_type and (state["p"] or None) == continuation.patient
+
+    def page(self, query: Query, found: Sequence[AnyShown], bound_to: str) -> Page[AnyShown]:
+        """The page of `found` (all matches, sorted) that the query is at."""
+        if query.summary is Summary.COUNT:
+            return Page(query, (), len(found), (Link("self", self._self(query, bound_to)),))
+        begin = _begin(query.position, found)
+        size = query.count or (EVERYTHING_PAGE if query.everything else SEARCH_PAGE)
+        items = tuple(found[begin : begin + size])
+        links = [Link("self", self._self(query, bound_to))]
+        more = begin + size < len(found)
+        if more or query.position:
+            links.append(Link("first", self._cursor(query, Position("", 0), bound_to)))
+        if more:
+            after = str(items[-1].resource.get("id"))
+            links.append(Link("next", self._cursor(query, Position(after, begin + size), bound_to)))
+        return Page(query, items, len(found), tuple(links))
+
+    def _self(self, query: Query, bound_to: str) -> str:
+        if query.position:
+            return self._cursor(query, query.position, bound_to)
+        parameters = urlencode(query.pairs, quote_via=quote, safe="/:,")
+        return self._path(query) + ("?" + parameters if parameters else "")
+
+    def _cursor(self, query: Query, position: Position, bound_to: str) -> str:
+        state = {
+            "v": _VERSION,
+            "t": query.resource_type,
+            "p": query.patient if query.everything else "",
+            "q": query.pairs,
+            "a": position.after,
+            "i": position.index,
+            "at": self._now(),
+        }
+        return f"{self._path(query)}?_cursor={self._sealer.seal_cursor(state, bound_to)}"
+
+    def _path(self, query: Query) -> str:
+        path = f"{self._fhir}/{query.resource_type}"
+        return f"{path}/{query.patient}/$everything" if query.everything else path
+
+    def _now(self) -> int:
+        return int(self._clock().timestamp())
+
+
+def _begin(position: Position | None, found: Sequence[AnyShown]) -> int:
+    """After the last item of the page before; where that one has gone since, at the index that it led to."""
+    if position is None:
+        return 0
+    for index, item in enumerate(found):
+        if item.resource.get("id") == position.after:
+            return index + 1
+    return min(position.index, len(found))
+
+
+def _refused(why: str) -> BadRequest:
+    told = f"The parameter `_cursor` {why} Begin again with the first page of the search."
+    return BadRequest(told, rule="search.cursor", expression="http._cursor")

@@ -1,0 +1,108 @@
+"""`_summary` and `_elements`: which top-level elements of a resource are sent.
+
+What belongs to a summary, and what is mandatory, comes from the R4B models' own metadata. Whatever the client asks
+for, a resource keeps the elements that change what the rest means: an allergy that was refuted, a medicine not to be
+given and a death must not be lost to `_elements=code`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from connectors.sdk.model import Resource
+from gateway.search.query import Summary
+from gateway.search.table import SHOWN_TYPES
+
+SUBSETTED: Final = MappingProxyType(
+    {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+)
+_ALWAYS: Final = frozenset({"resourceType", "id", "meta", "implicitRules", "modifierExtension"})
+# Elements that R4 marks as modifiers ("?!") on the offered types; the models carry no such mark.
+_MODIFIERS: Final = frozenset(
+    {
+        "active",
+        "clinicalStatus",
+        "deceasedBoolean",
+        "deceasedDateTime",
+        "doNotPerform",
+        "intent",
+        "isSubpotent",
+        "link",
+        "status",
+        "verificationStatus",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Names of top-level elements. `named` maps what `_elements` takes (`effective` too) to the elements it means."""
+
+    kept: frozenset[str]
+    summary: frozenset[str]
+    named: Mapping[str, frozenset[str]]
+
+
+def _shape(resource_type: str) -> _Shape:
+    module = importlib.import_module(f"fhir.resources.R4B.{resource_type.lower()}")
+    model = getattr(module, resource_type)
+    every, kept = model.elements_sequence(), set(_ALWAYS)
+    named: dict[str, set[str]] = {name: {name} for name in every}
+    for field in model.model_fields.values():
+        extra: dict[str, Any] = field.json_schema_extra or {}
+        if field.alias in every:
+            if field.is_required() or extra.get("element_required") or extra.get("one_of_many_required"):
+                kept.add(field.alias)
+            if "one_of_many" in extra:
+                named.setdefault(extra["one_of_many"], set()).add(field.alias)
+    kept |= _MODIFIERS.intersection(every)
+    return _Shape(
+        frozenset(kept),
+        frozenset(model.summary_elements_sequence()) | kept,
+        MappingProxyType({name: frozenset(names) for name, names in named.items()}),
+    )
+
+
+_SHAPES: Final = MappingProxyType({resource_type: _shape(resource_type) for resource_type in SHOWN_TYPES})
+
+
+def element_names(resource_type: str) -> frozenset[str]:
+    """The names that `_elements` takes for an offered type: its elements, and choices by their common name."""
+    return frozenset(_SHAPES[resource_type].named)
+
+
+def shaped(resource: Resource, summary: Summary = Summary.FALSE, elements: tuple[str, ...] = ()) -> Resource:
+    """The resource with only what was asked for, tagged SUBSETTED; the very same dict where nothing was.
+
+    The input is never changed. A type that isn't offered by itself (a supporting one) passes whole.
+    """
+    shape = _SHAPES.get(str(resource.get("resourceType")))
+    if shape is None or (summary is Summary.FALSE and not elements):
+        return resource
+    if summary is Summary.DATA:
+        return _tagged({name: value for name, value in resource.items() if name != "text"})
+    wanted = _wanted(shape, summary, elements)
+    # A primitive's extensions stand beside it, under its name with an underscore.
+    return _tagged({name: value for name, value in resource.items() if name.removeprefix("_") in wanted})
+
+
+def _wanted(shape: _Shape, summary: Summary, elements: tuple[str, ...]) -> frozenset[str]:
+    if elements:
+        return shape.kept.union(*(shape.named.get(name, frozenset()) for name in elements))
+    return shape.summary if summary is Summary.TRUE else shape.kept | {"text"}
+
+
+def _tagged(resource: Resource) -> Resource:
+    held = resource.get("meta")
+    meta: dict[str, Any] = held if isinstance(held, dict) else {}
+    tags = meta.get("tag")
+    others = [tag for tag in tags if tag != SUBSETTED] if isinstance(tags, list) else []
+    marked = {**meta, "tag": [*others, dict(SUBSETTED)]}
+    if "meta" in resource:
+        return {**resource, "meta": marked}
+    head: Resource = {name: resource[name] for name in ("resourceType", "id") if name in resource}
+    return {**head, "meta": marked, **resource}

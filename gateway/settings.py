@@ -1,0 +1,128 @@
+"""The one module that reads the environment. Everything else is given what it needs.
+
+Settings come from a YAML file, then from `CONNECTCARE_…` variables for what the file doesn't say. An unknown setting,
+in either place, stops start-up: a misspelt one would otherwise be a rule that silently isn't there.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+import gateway
+from gateway.caller.settings import IssuerSettings
+
+_PREFIX: Final = "CONNECTCARE_"
+_HERE: Final = Path(gateway.__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The text says which, and what to do."""
+
+
+class Settings(BaseSettings):
+    """All settings of a gateway. Files are paths; durations are seconds unless the name says otherwise.
+
+    `profile` is `production` unless it says `demo`: production refuses demo issuers, plain-HTTP issuers and sandboxes.
+    `addresses` replaces organisations' addresses by ODS code.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
+
+    profile: Literal["production", "demo"] = "production"
+    public_url: str = Field(min_length=8)
+    data_dir: Path
+    key_file: Path
+    issuers: tuple[IssuerSettings, ...] = Field(min_length=1)
+    organisations_file: Path = _HERE / "connectors" / "organisations.yaml"
+    addresses: dict[str, str] = Field(default_factory=dict)
+    policies_dir: Path = _HERE / "policies"
+    label_files: tuple[Path, ...] = ()
+    deadline: float = Field(default=3.0, gt=0, le=30)
+    permission_hours: float = Field(default=8, gt=0, le=24)
+    best_interests_hours: float = Field(default=1, gt=0, le=8)
+    asks_per_source: int = Field(default=32, ge=1, le=512)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_rest: float = Field(default=10.0, gt=0)
+    max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+
+    @property
+    def is_demo(self) -> bool:
+        """True where demo parts are allowed."""
+        return self.profile == "demo"
+
+    @property
+    def fhir_base(self) -> str:
+        """The base URL of the FHIR API, as clients see it."""
+        return self.public_url.rstrip("/") + "/fhir/R4"
+
+    @property
+    def permission_lasts(self) -> timedelta:
+        """How long a patient's agreement lasts."""
+        return timedelta(hours=self.permission_hours)
+
+    @property
+    def best_interests_lasts(self) -> timedelta:
+        """How long best-interests access lasts."""
+        return timedelta(hours=self.best_interests_hours)
+
+    @model_validator(mode="after")
+    def _production_is_closed(self) -> Settings:
+        if self.is_demo:
+            return self
+        if not self.public_url.startswith("https://"):
+            raise ValueError("public_url must be https in production. Put a TLS proxy in front and give its address")
+        if any(issuer.allow_insecure_loopback for issuer in self.issuers):
+            raise ValueError("allow_insecure_loopback is for the demo. Give an https issuer")
+        if self.addresses:
+            raise ValueError("addresses is for the demo. Give each organisation's address in organisations.yaml")
+        return self
+
+
+def load_settings(file: Path | None, **given: Any) -> Settings:
+    """Read the settings. `given` wins over the file, the file over the environment. Raises SettingsError."""
+    values = {**(_read(file) if file else {}), **given}
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX).lower() not in Settings.model_fields
+    )
+    if unknown:
+        raise SettingsError(f"Unknown setting in the environment: {', '.join(unknown)}. Remove it, or correct it.")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, file)) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read ({error.strerror}). Name another settings file.") from error
+    except YAMLError as error:
+        raise SettingsError(f"{file} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file} must hold settings, one a line: name: value.")
+    return values
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    where = str(file) if file else "settings"
+    sentences = []
+    for first in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(step) for step in first["loc"])
+        if first["type"] == "extra_forbidden":
+            sentences.append(f"{where}: unknown setting {name}. Remove it, or correct its spelling.")
+        elif first["type"] == "missing":
+            sentences.append(f"{where}: {name} is missing. Add it, or set {_PREFIX}{name.upper()}.")
+        else:
+            sentences.append(f"{where}: {name + ': ' if name else ''}{first['msg']}.")
+    return "\n".join(sentences)

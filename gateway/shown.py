@@ -1,0 +1,35 @@
+"""What steps 9 and 10 hand on: the record as one caller may see it, and the answer made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.sdk.model import Item
+from gateway.caller.model import Caller
+from gateway.locate import Look
+from gateway.manifest import Manifest
+from gateway.same_as import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A record as this caller may see it: step 10 searches it. `withheld`, `outlined` are for the journal alone."""
+
+    caller: Caller
+    look: Look
+    items: list[Item]
+    groups: list[Group]
+    manifest: Manifest
+    withheld: Mapping[str, int]
+    outlined: Mapping[str, int]
+    policy_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The answer's bytes, its headers, and the items that are in those bytes: the journal names just these."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    items: list[Item]

@@ -1,0 +1,125 @@
+"""Where a SQLite store lives: a folder that only its owner enters, and that one process at a time writes to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gateway.store.interface import StoreUnusable
+from gateway.store.migrations import migrate
+
+DATABASE: Final = "connect-care.sqlite3"
+LOCK: Final = "writer.lock"
+LEAST_ROOM: Final = 4 * 1024 * 1024
+"""Bytes: what the write-ahead log grows to between two checkpoints."""
+
+
+class Folder:
+    """The folder `store` in the data folder: database, write-ahead log and lock file.
+
+    It is a folder of its own because it is closed to everybody else (mode 0700): the data folder may be one that an
+    operator shares with other things. Raises StoreUnusable where it can't be made, closed or locked.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.path = data.absolute() / "store"
+        self.database = self.path / DATABASE
+        with _explained(self.path):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = self._locked()
+            try:
+                self._make_database()
+            except BaseException:
+                self.unlock()
+                raise
+
+    def _locked(self) -> int:
+        """An exclusive lock for as long as the descriptor is open. The kernel drops it when the process dies."""
+        descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise StoreUnusable(
+                f"Another process writes to the store in {self.path}. A SQLite store has one writing process: "
+                "stop the other one, or give this one its own data folder."
+            ) from error
+        return descriptor
+
+    def _make_database(self) -> None:
+        """An empty file with the right mode; SQLite gives its log files the same one."""
+        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
+        self.database.chmod(0o600)
+        for folder in (self.path, self.path.parent):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def unlock(self) -> None:
+        """Let another process write."""
+        os.close(self._lock)
+
+    def writer(self, busy_seconds: float, connection_type: type[sqlite3.Connection]) -> sqlite3.Connection:
+        """The one connection that writes, its schema brought up to date.
+
+        Every commit is on the disk when COMMIT returns (WAL, synchronous=FULL).
+        """
+        with _explained(self.path):
+            connection = self._connect("rw", busy_seconds, connection_type)
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode != "wal":
+                    raise StoreUnusable(f"The disk under {self.path} can't hold a write-ahead log. Use a local disk.")
+                connection.execute("PRAGMA synchronous = FULL")
+                migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def reader(self, busy_seconds: float) -> sqlite3.Connection:
+        """A connection that can't write. Each statement sees all that was committed before it began."""
+        connection = self._connect("ro", busy_seconds, sqlite3.Connection)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _connect(self, mode: str, busy_seconds: float, connection_type: type[sqlite3.Connection]) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.database.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=connection_type,
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return connection
+
+    def has_room(self) -> bool:
+        """False before the disk is so full that a burst of rows might not fit."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize >= LEAST_ROOM
+
+    def identity(self) -> tuple[tuple[int, int], ...]:
+        """Which files these are, the log included. Raises OSError where one of them is gone."""
+        files = (self.database, self.database.with_name(f"{DATABASE}-wal"))
+        return tuple((found.st_dev, found.st_ino) for found in map(os.stat, files))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of the disk and of SQLite while opening, as a sentence for the operator."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnusable(f"The store's folder {path} can't be used ({error.strerror}). Check its owner.") from error
+    except sqlite3.Error as error:
+        raise StoreUnusable(f"The database in {path} can't be opened ({error}).") from error

@@ -1,0 +1,174 @@
+"""Group commit: one thread owns the connection that writes, and commits what is waiting in one transaction.
+
+An answer is given only after COMMIT has put the batch on the disk. Each job runs in a savepoint of its own, so one
+that raises takes nobody with it; where the transaction itself fails, nothing of the batch is in the store and every
+job of it gets `AuditUnavailable`. No batch waits for company: the disk's own slowness makes batches grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from gateway.errors import AuditUnavailable
+from gateway.log import failed
+
+MOST_IN_A_BATCH: Final = 64
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+_Outcome = tuple[_Job, Any, Exception | None]
+"""A job with its result, or with what it raised."""
+
+
+class Writer:
+    """The one thread that writes.
+
+    `still_there` is called before every COMMIT and raises OSError where the database file was removed or replaced:
+    SQLite would go on writing to a file that nobody can open any more.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, max_waiting: int, still_there: Callable[[], None] = lambda: None
+    ) -> None:
+        self._connection = connection
+        self._max_waiting = max_waiting
+        self._still_there = still_there
+        self._waiting: deque[_Job] = deque()
+        self._wakes = threading.Condition()
+        self._refusing = ""
+        self._closed = False
+        self.commits = 0
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run the work inside the next transaction; returns its result once that is committed.
+
+        A caller that is cancelled stops waiting, the work is done all the same: what was asked for is journalled.
+        Raises what the work raised, or AuditUnavailable where nothing could be committed or too many wait already.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future(), loop)
+        with self._wakes:
+            if self._refusing:
+                raise AuditUnavailable(self._refusing)
+            if len(self._waiting) >= self._max_waiting:
+                raise AuditUnavailable(f"{self._max_waiting} rows wait for the journal already")
+            self._waiting.append(job)
+            self._wakes.notify()
+        result: _T = await job.future
+        return result
+
+    def stop(self) -> bool:
+        """Commit what waits, refuse what comes after, close the connection. False where that was done before."""
+        self._refuse("the store is closed")
+        self._thread.join()
+        if self._closed:
+            return False
+        self._closed = True
+        self._connection.close()
+        return True
+
+    def _refuse(self, why: str) -> list[_Job]:
+        with self._wakes:
+            self._refusing = self._refusing or why
+            self._wakes.notify()
+            return list(self._waiting)
+
+    def _run(self) -> None:
+        batch: list[_Job] = []
+        try:
+            while batch := self._take():
+                self._deliver(self._commit(batch))
+        except BaseException as error:
+            # Nobody would ever be answered again: say so to all who wait, and to everyone who comes.
+            why = f"the journal's writer stopped: {type(error).__name__}"
+            self._deliver(_failed(batch + self._refuse(why), why, error))
+            self._roll_back()
+            failed("store.writer.stopped", error, level=logging.CRITICAL)
+
+    def _take(self) -> list[_Job]:
+        """What waits now, up to a batch; empty once the writer was stopped and nothing waits."""
+        with self._wakes:
+            while not self._waiting and not self._refusing:
+                self._wakes.wait()
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_BATCH))]
+
+    def _commit(self, batch: list[_Job]) -> list[_Outcome]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._one(job) for job in batch]
+            self._still_there()
+            self._connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._roll_back()
+            return _failed(batch, f"the journal could not commit: {error}", error)
+        self.commits += 1
+        return outcomes
+
+    def _one(self, job: _Job) -> _Outcome:
+        """Raises sqlite3.Error where the whole transaction is lost: a full disk makes SQLite roll back by itself, and
+        then the savepoint is gone too."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome: _Outcome = (job, job.work(self._connection), None)
+        except Exception as error:
+            self._connection.execute("ROLLBACK TO job")
+            outcome = (job, None, _told(error))
+        self._connection.execute("RELEASE job")
+        return outcome
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    @staticmethod
+    def _deliver(outcomes: list[_Outcome]) -> None:
+        """One wake-up per event loop. A loop that is closed has nobody left to tell."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+        for outcome in outcomes:
+            by_loop.setdefault(outcome[0].loop, []).append(outcome)
+        for loop, its_own in by_loop.items():
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, its_own)
+
+
+def _resolve(outcomes: list[_Outcome]) -> None:
+    for job, result, error in outcomes:
+        if job.future.done():  # its waiter was cancelled
+            continue
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)
+
+
+def _told(error: Exception) -> Exception:
+    return _unavailable(f"the journal could not write: {error}", error) if isinstance(error, sqlite3.Error) else error
+
+
+def _failed(jobs: list[_Job], why: str, error: BaseException) -> list[_Outcome]:
+    return [(job, None, _unavailable(why, error)) for job in jobs]
+
+
+def _unavailable(why: str, error: BaseException) -> AuditUnavailable:
+    unavailable = AuditUnavailable(why)
+    unavailable.__cause__ = error
+    return unavailable

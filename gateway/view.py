@@ -1,0 +1,83 @@
+"""Step 9: the record as this caller may see it: labelled, decided item by item, filtered, with the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.sdk.model import Item, Section
+from connectors.sdk.organisations import OrganisationType
+from gateway.caller.model import Caller
+from gateway.choice.may import demand
+from gateway.choice.model import Permission
+from gateway.locate import Look
+from gateway.manifest import Manifest, allergy_state
+from gateway.merge import Record
+from gateway.policy.decide import Policy
+from gateway.policy.filter import apply
+from gateway.policy.model import Circumstances
+from gateway.policy.told import never_shown
+from gateway.same_as import same_as
+from gateway.shown import Shown
+
+OPEN_RECORD = "open-record"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The policies in force, applied to records."""
+
+    policy: Policy
+    source_types: Mapping[str, OrganisationType]
+
+    def require_may_open(self, caller: Caller) -> None:
+        """Raises Refusal where the caller's role opens no records at all."""
+        demand(lambda action, who: self.policy.may(action, who.role, who.organisation_type), OPEN_RECORD, caller)
+
+    def sections_for(self, caller: Caller) -> frozenset[Section]:
+        """The sections that this role could ever see: the rest is never asked for."""
+        return self.policy.sections_for(caller.role, caller.organisation_type)
+
+    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
+        """What of the record is shown, and the manifest that says what it lacks."""
+
+        def resolve(reference: dict[str, Any]) -> Item | None:
+            return record.index.get(reference.get("reference", ""))
+
+        def circumstances_of(item: Item) -> Circumstances:
+            return Circumstances(
+                role=caller.role,
+                organisation_type=caller.organisation_type,
+                purpose=caller.purpose,
+                basis=permission.basis,
+                scope=permission.scope,
+                own_practice=caller.organisation == record.registered_practice,
+                section=item.section or Section.DEMOGRAPHICS,
+                source_type=self.source_types[item.source],
+                labels=item.labels,
+            )
+
+        self.policy.labels.label(record.items, self.source_types, resolve)
+        filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
+        items = [item for item in filtered.items if item.section is None or item.section in look.sections]
+        return Shown(
+            caller=caller,
+            look=look,
+            items=items,
+            groups=same_as(items, resolve),
+            manifest=self._manifest(record, items, caller, permission),
+            withheld=filtered.withheld,
+            outlined=filtered.outlined,
+            policy_hash=self.policy.hash,
+        )
+
+    def _manifest(self, record: Record, items: list[Item], caller: Caller, permission: Permission) -> Manifest:
+        asked = record.asked & self.sections_for(caller)
+        allergies = [item for item in items if item.section is Section.ALLERGIES]
+        return Manifest(
+            lines=record.lines,
+            asked=asked,
+            allergies=allergy_state(allergies, record.lines) if Section.ALLERGIES in asked else None,
+            never_shown=tuple(never_shown(self.policy, caller, permission)),
+        )

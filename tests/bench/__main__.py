@@ -1,0 +1,245 @@
+"""`make bench`: what a whole record costs, against a direct call of its slowest source, in one run.
+
+Rounds are interleaved (direct, gateway, direct, gateway, …) so that a drift of the machine's speed meets both alike.
+Ratios are what counts; exits 1 where a promise of the record isn't kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import aiohttp
+
+from gateway.demo.run import fetch_token
+from gateway.sealed import new_master_key
+from tests.bench.payload import NHS_NUMBER, bundles
+
+SOURCES = ("RJ2", "G85005", "RPG")
+TYPES = {"RJ2": "acute-trust", "G85005": "gp-practice", "RPG": "mental-health-and-community-trust"}
+RESOURCES = 100
+DELAY_MS = 50.0
+ROUNDS = 7
+PER_ROUND = 12
+MOST_RATIO = 1.6
+MOST_RESIDENT_MB = 200
+BUILD = Path("build/bench")
+
+
+@contextmanager
+def process(state: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """A process that says in `state` that it is ready."""
+    child = subprocess.Popen([sys.executable, "-m", *command], stdin=subprocess.PIPE, env={**os.environ, **(env or {})})
+    try:
+        until = time.monotonic() + 30
+        while not state.exists():
+            if child.poll() is not None or time.monotonic() > until:
+                raise SystemExit(f"{command[0]} did not start")
+            time.sleep(0.02)
+        yield state.read_text()
+    finally:
+        child.terminate()
+        child.wait(timeout=10)
+
+
+@contextmanager
+def gateway(folder: Path, addresses: dict[str, str], issuer: str) -> Iterator[tuple[str, int]]:
+    """The gateway, as `connectcare serve` runs it: its address and process id."""
+    new_master_key(folder / "master.key")
+    entries = [
+        {
+            "ods": ods,
+            "name": f"Organisation {ods}",
+            "type": TYPES[ods],
+            "stage": "sandbox",
+            "connector": "fhir_r4",
+            "address": addresses[ods],
+            "sections": [
+                *("demographics", "allergies", "medicines", "contacts"),
+                *("results", "problems", "immunisations", "care-team"),
+            ],
+            "settings": {"patient_by": "identifier"},
+        }
+        for ods in SOURCES
+    ]
+    (folder / "organisations.yaml").write_text(json.dumps({"organisations": entries}))
+    issuers = [{"issuer": issuer, "audience": "bench", "algorithms": ["ES256"], "allow_insecure_loopback": True}]
+    port = _free_port()
+    settings = {
+        "profile": "demo",
+        "public_url": f"http://127.0.0.1:{port}",
+        "data_dir": str(folder / "data"),
+        "key_file": str(folder / "master.key"),
+        "issuers": issuers,
+        "organisations_file": str(folder / "organisations.yaml"),
+    }
+    (folder / "settings.yaml").write_text(json.dumps(settings))
+    with (folder / "gateway.log").open("wb") as log_file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", "serve"]
+            + ["--config", str(folder / "settings.yaml"), "--port", str(port)],
+            stderr=log_file,
+        )
+        try:
+            yield f"http://127.0.0.1:{port}", child.pid
+        finally:
+            child.terminate()
+            child.wait(timeout=10)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def timed(call: Callable[[], Awaitable[Any]], times: int) -> list[float]:
+    """Milliseconds of each of so many calls, one after the other."""
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        await call()
+        found.append((time.perf_counter() - started) * 1000)
+    return found
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process now."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(base: str, pid: int, addresses: dict[str, str], issuer: str) -> dict[str, Any]:
+    """The figures."""
+    token = await fetch_token(issuer, "gp")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await _ready(session, base)
+        body = {"nhsNumber": NHS_NUMBER, "basis": "patient-agreed"}
+        async with session.post(f"{base}/permissions", json=body, headers=headers) as granted:
+            assert granted.status == 201, await granted.text()
+
+        async def record() -> bytes:
+            url = f"{base}/fhir/R4/Patient/{NHS_NUMBER}/$everything"
+            async with session.get(url, headers=headers) as answer:
+                content = await answer.read()
+                assert answer.status == 200, content
+                return content
+
+        async def direct() -> bytes:
+            async with session.get(f"{addresses['RJ2']}/Observation?patient.identifier=x") as answer:
+                return await answer.read()
+
+        await timed(record, 10)
+        rounds: list[tuple[float, float]] = []
+        every: list[float] = []
+        spent = 0.0
+        for _ in range(ROUNDS):
+            straight = await timed(direct, PER_ROUND)
+            before = cpu_seconds(pid)
+            through = await timed(record, PER_ROUND)
+            spent += cpu_seconds(pid) - before
+            rounds.append((median(straight), median(through)))
+            every += through
+        content = await record()
+        peak = await _peak_of(pid, record)
+    ratios = [through / straight for straight, through in rounds]
+    bundle = json.loads(content)
+    return {
+        "resources": bundle["total"],
+        "bytes": len(content),
+        "direct_ms": round(median(s for s, _ in rounds), 2),
+        "record_ms": round(median(t for _, t in rounds), 2),
+        "record_p99_ms": round(quantiles(every, n=100)[98], 2),
+        "ratio": round(median(ratios), 3),
+        "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
+        "cpu_ms_per_record": round(spent * 1000 / (ROUNDS * PER_ROUND), 2),
+        "resident_mb_20_at_once": round(peak, 1),
+    }
+
+
+async def _ready(session: aiohttp.ClientSession, base: str) -> None:
+    for _ in range(600):
+        try:
+            async with session.get(f"{base}/readyz") as answer:
+                if answer.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.05)
+    raise SystemExit("the gateway did not start")
+
+
+async def _peak_of(pid: int, record: Callable[[], Awaitable[Any]]) -> float:
+    """The most resident memory seen while 20 records are asked for at once, ten times over."""
+    peak = resident_mb(pid)
+    for _ in range(10):
+        running = [asyncio.ensure_future(record()) for _ in range(20)]
+        while not all(task.done() for task in running):
+            peak = max(peak, resident_mb(pid))
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*running)
+    return peak
+
+
+def main() -> None:
+    """Run, print, keep, and judge."""
+    with tempfile.TemporaryDirectory(prefix="connectcare-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        addresses = {
+            ods: stack.enter_context(
+                process(
+                    folder / f"{ods}.state",
+                    *("tests.bench.source", "--name", ods, "--resources", str(RESOURCES)),
+                    *("--delay-ms", str(DELAY_MS), "--state", str(folder / f"{ods}.state")),
+                )
+            )
+            for ods in SOURCES
+        }
+        identity = stack.enter_context(
+            process(
+                folder / "identity.state",
+                *("gateway.demo.identity", "--port", "0", "--audience", "bench"),
+                *("--state", str(folder / "identity.state")),
+            )
+        )
+        issuer = json.loads(identity)["issuer"]
+        base, pid = stack.enter_context(gateway(folder, addresses, issuer))
+        figures = asyncio.run(measure(base, pid, addresses, issuer))
+    figures |= {
+        "sources": len(SOURCES),
+        "source_delay_ms": DELAY_MS,
+        "source_bytes": sum(len(body) for body in bundles("RJ2", RESOURCES).values()),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "latest.json").write_text(json.dumps(figures, indent=2) + "\n")
+    for key, value in figures.items():
+        print(f"{key:<24} {value}")
+    kept = figures["ratio"] <= MOST_RATIO and figures["resident_mb_20_at_once"] <= MOST_RESIDENT_MB
+    print(f"{'kept' if kept else 'NOT KEPT'}: ratio at most {MOST_RATIO}, resident at most {MOST_RESIDENT_MB} MB")
+    raise SystemExit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A source as cheap as can be: canned bytes after a fixed delay, on a bare asyncio protocol.
+
+python -m tests.bench.source --name A --resources 100 --delay-ms 50 --state FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+from pathlib import Path
+
+from tests.bench.payload import bundles
+
+_TYPE = re.compile(rb"GET /fhir/([A-Za-z]+)")
+
+
+class _Canned(asyncio.Protocol):
+    def __init__(self, answers: dict[bytes, bytes], delay: float) -> None:
+        self._answers = answers
+        self._delay = delay
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            request, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+            found = _TYPE.match(request)
+            answer = self._answers.get(found[1] if found else b"", self._answers[b""])
+            asyncio.get_running_loop().call_later(self._delay, self._send, answer)
+
+    def _send(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)  # type: ignore[attr-defined]
+
+
+def _http(body: bytes, status: bytes = b"200 OK") -> bytes:
+    length = str(len(body)).encode()
+    return (
+        b"HTTP/1.1 " + status + b"\r\nContent-Type: application/fhir+json\r\nContent-Length: " + length + b"\r\n\r\n"
+    ) + body
+
+
+async def serve(name: str, resources: int, delay_ms: float, state: Path) -> None:
+    """Serve until killed."""
+    answers = {kind.encode(): _http(body) for kind, body in bundles(name, resources).items()}
+    answers[b""] = _http(b"{}", b"404 Not Found")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Canned(answers, delay_ms / 1000), "127.0.0.1", 0, backlog=1024)
+    waiting = state.with_suffix(".new")
+    waiting.write_text(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/fhir")
+    os.replace(waiting, state)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--resources", type=int, required=True)
+    parser.add_argument("--delay-ms", type=float, required=True)
+    parser.add_argument("--state", type=Path, required=True)
+    asked = parser.parse_args()
+    asyncio.run(serve(asked.name, asked.resources, asked.delay_ms, asked.state))

@@ -1,0 +1,152 @@
+"""A whole gateway in one process: real pipeline, real store, the sandboxes behind the real connectors, no sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from connectors.fhir_r4.sandbox import create_app as create_sandbox
+from connectors.kit.faults import Mode
+from connectors.kit.sandbox import Sandbox
+from connectors.sdk.connector import Connector, connect
+from connectors.sdk.http import Httpx2Transport, Limits
+from connectors.sdk.organisations import Organisations
+from gateway.app import Outside, create_app
+from gateway.caller.settings import IssuerSettings
+from gateway.demo.identity import Demo
+from gateway.parts import Parts
+from gateway.sealed import new_master_key
+from gateway.settings import load_settings
+
+GRACE, TOMASZ, AALIYAH, WINSTON, DANIEL, SIOBHAN = (
+    "9990000409", "9990000476", "9990000549", "9990000611", "9990000689", "9990000751",
+)  # fmt: skip
+ELSIE = "9990000964"
+STRANGER = "9990009996"
+ISSUER = "http://127.0.0.1:9/demo"
+AUDIENCE = "connect-care"
+SOURCES = ("RJ2", "G85005", "G85004", "G83021", "RPG", "709", "703")
+
+
+@dataclass
+class Stack:
+    """What a test holds of a running gateway."""
+
+    client: httpx2.AsyncClient
+    demo: Demo
+    sandboxes: Mapping[str, Sandbox]
+    parts: Parts
+    data: Path
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def token(self, who: str) -> str:
+        return self.tokens.setdefault(who, self.demo.mint(who))
+
+    def headers(self, who: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(who)}"}
+
+    async def get(self, path: str, who: str = "gp", **more: Any) -> httpx2.Response:
+        return await self.client.get(path, headers=self.headers(who) | more.pop("headers", {}), **more)
+
+    async def post(self, path: str, body: Any, who: str = "gp") -> httpx2.Response:
+        return await self.client.post(path, json=body, headers=self.headers(who))
+
+    async def agree(self, nhs_number: str, who: str = "gp", **more: Any) -> str:
+        """The patient agrees: returns the permission's id."""
+        answer = await self.post("/permissions", {"nhsNumber": nhs_number, "basis": "patient-agreed", **more}, who)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def choose(self, nhs_number: str, choice: str, who: str = "privacy-officer") -> None:
+        body = {"nhsNumber": nhs_number, "choice": choice, "statedBy": "patient", "channel": "phone"}
+        answer = await self.post("/sharing-choices", body, who)
+        assert answer.status_code == 201, answer.text
+
+    async def everything(self, nhs_number: str, who: str = "gp") -> httpx2.Response:
+        return await self.get(f"/fhir/R4/Patient/{nhs_number}/$everything", who)
+
+    async def rows(self, nhs_number: str, **more: Any) -> list[dict[str, Any]]:
+        """The audit of a patient, as a privacy officer reads it."""
+        answer = await self.post("/audit/_search", {"nhsNumber": nhs_number, "limit": 500, **more}, "privacy-officer")
+        assert answer.status_code == 200, answer.text
+        rows: list[dict[str, Any]] = answer.json()["rows"]
+        return rows
+
+    def make(self, ods: str, mode: str, delay_ms: int | None = None) -> None:
+        """Make a sandbox misbehave."""
+        switch = self.sandboxes[ods].switch
+        switch.mode = Mode(mode)
+        if delay_ms is not None:
+            switch.delay_ms = delay_ms
+
+    def calls(self) -> int:
+        """How many calls the sandboxes have had in all."""
+        return sum(sandbox.state()["calls"]["total"] for sandbox in self.sandboxes.values())
+
+
+@asynccontextmanager
+async def running(data: Path, *, canaries: bool = False, **settings: Any) -> AsyncIterator[Stack]:
+    """A gateway with its data in `data`; settings as given, else the demo's."""
+    key_file = data / "master.key"
+    if not key_file.exists():
+        new_master_key(key_file)
+    demo = Demo(ISSUER, AUDIENCE)
+    sandboxes = {ods: create_sandbox(ods, canaries=canaries) for ods in SOURCES}
+
+    def connectors(organisations: Organisations) -> dict[str, Connector]:
+        return {
+            entry.ods: connect(
+                entry, transport=Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods]))
+            )
+            for entry in organisations.sources()
+        }
+
+    given = {
+        "profile": "demo",
+        "public_url": "http://127.0.0.1:8000",
+        "data_dir": data,
+        "key_file": key_file,
+        "issuers": (
+            IssuerSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), allow_insecure_loopback=True),
+        ),
+        "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in SOURCES},
+        **settings,
+    }
+    app = create_app(load_settings(None, **given), Outside(connectors, demo.fetch))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000") as client,
+    ):
+        yield Stack(client, demo, sandboxes, app.state.parts, data)
+
+
+def resources(bundle: Mapping[str, Any], resource_type: str | None = None) -> list[dict[str, Any]]:
+    """The resources of a Bundle, of one type or all but outcomes."""
+    return [
+        entry["resource"]
+        for entry in bundle["entry"]
+        if entry["search"]["mode"] != "outcome" and resource_type in (None, entry["resource"]["resourceType"])
+    ]
+
+
+def outcome(bundle: Mapping[str, Any]) -> list[str]:
+    """The sentences of a Bundle's outcome entry."""
+    return [
+        issue["details"]["text"]
+        for entry in bundle["entry"]
+        if entry["search"]["mode"] == "outcome"
+        for issue in entry["resource"]["issue"]
+    ]
+
+
+def told(answer: httpx2.Response) -> str:
+    """The sentence of an OperationOutcome; fails where the answer isn't one."""
+    body = json.loads(answer.content)
+    assert body["resourceType"] == "OperationOutcome", body
+    return str(body["issue"][0]["details"]["text"])

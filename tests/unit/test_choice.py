@@ -1,0 +1,163 @@
+"""The standing sharing choice: in force when it is acknowledged, kept for ever, recorded by those who may."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connectors.sdk.organisations import OrganisationType
+from gateway.audit.journal import Journal
+from gateway.audit.row import Kind
+from gateway.caller.model import Caller, Role
+from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
+from gateway.choice.sharing import SharingChoices
+from gateway.errors import AuditUnavailable, BadRequest, OptedOut, Refusal
+from gateway.policy.model import Decision, Shown
+from gateway.sealed import Sealer
+from gateway.store.sqlite import SqliteStore
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+PATIENT = "9990000018"
+SEALER = Sealer(bytes(32))
+CLERK = Caller(
+    issuer="https://issuer.example",
+    user_id="555021935107",
+    name="Sam Okoro",
+    role_profile_id="555254242106",
+    job_role_code="R0001",
+    role=Role.PRIVACY_OFFICER,
+    organisation="RJ2",
+    organisation_name="Lewisham and Greenwich NHS Trust",
+    organisation_type=OrganisationType.ACUTE_TRUST,
+    client_id="desk",
+)
+
+
+class Policy:
+    """Allows just what it is told to, as wholly as it is told to."""
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
+        self.shown = Shown.WHOLE
+
+    def __call__(self, action: str, caller: Caller) -> Decision:
+        if action in self.allowed:
+            return Decision(self.shown, f"{action}.{caller.role}", "yes")
+        return Decision(Shown.WITHHELD, "default-deny", "Your role may not do this.")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(tmp_path, clock=lambda: NOON)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return Policy("record-sharing-choice", "read-sharing-choices")
+
+
+@pytest.fixture
+def choices(store: SqliteStore, policy: Policy) -> SharingChoices:
+    journal = Journal(store, SEALER, lambda: "hash", lambda: NOON)
+    return SharingChoices(store, SEALER, journal, policy, lambda: NOON)
+
+
+async def record(choices: SharingChoices, choice: Choice, nhs_number: str = PATIENT) -> SharingChoice:
+    return await choices.record(CLERK, nhs_number, choice, StatedBy.PROXY, Channel.PHONE, "r-1")
+
+
+async def test_everybody_is_opted_in_until_they_say_otherwise(choices: SharingChoices) -> None:
+    await choices.require_opted_in(PATIENT)
+
+
+async def test_an_opt_out_holds_at_once_and_its_refusal_says_how_to_come_back(choices: SharingChoices) -> None:
+    await record(choices, Choice.OPTED_OUT)
+    with pytest.raises(OptedOut) as refused:
+        await choices.require_opted_in(PATIENT)
+    assert refused.value.rule == "choice.opted-out"
+    for words in ("opted out of Connect Care", "no organisation was asked", "opt back in", "POST /sharing-choices"):
+        assert words in refused.value.told
+    await choices.require_opted_in("9990000026")
+
+
+async def test_the_last_word_counts(choices: SharingChoices) -> None:
+    for choice in (Choice.OPTED_OUT, Choice.OPTED_IN, Choice.OPTED_OUT, Choice.OPTED_IN):
+        await record(choices, choice)
+    await choices.require_opted_in(PATIENT)
+
+
+@pytest.mark.parametrize("spelling", ["999 000 0018", "999-000-0018", " 9990000018 "])
+async def test_every_spelling_of_the_number_is_the_same_patient(choices: SharingChoices, spelling: str) -> None:
+    await record(choices, Choice.OPTED_OUT, spelling)
+    with pytest.raises(OptedOut):
+        await choices.require_opted_in(PATIENT)
+    await record(choices, Choice.OPTED_IN)
+    await choices.require_opted_in(spelling)
+
+
+async def test_a_choice_and_its_row_say_who_stated_and_who_recorded_it(
+    choices: SharingChoices, store: SqliteStore
+) -> None:
+    made = await record(choices, Choice.OPTED_OUT)
+    assert (made.stated_by, made.channel, made.recorded_by) == (StatedBy.PROXY, Channel.PHONE, CLERK.user_id)
+    assert (made.recorded_by_name, made.organisation, made.recorded_at) == ("Sam Okoro", "RJ2", NOON)
+    assert SEALER.open_patient(made.sealed_patient) == PATIENT
+    [kept] = await store.rows()
+    assert (kept.row.kind, kept.row.subject, kept.row.patient) == (Kind.SHARING_CHOICE, made.id, made.patient)
+    assert kept.row.detail == "opted-out, stated by proxy, by phone"
+    assert kept.row.door == "POST /sharing-choices"
+
+
+async def test_the_history_is_whole_and_reading_it_is_a_row_before(choices: SharingChoices, store: SqliteStore) -> None:
+    made = [await record(choices, choice) for choice in (Choice.OPTED_OUT, Choice.OPTED_IN)]
+    assert await choices.history(CLERK, PATIENT, "r-2") == made
+    kept = (await store.rows())[-1]
+    assert (kept.row.kind, kept.row.patient, kept.row.subject) == (Kind.AUDIT_READ, made[0].patient, "sharing choices")
+
+
+async def test_who_may_not_record_or_read_is_refused_by_policy_and_that_is_a_row(
+    choices: SharingChoices, store: SqliteStore, policy: Policy
+) -> None:
+    policy.allowed = ()
+    with pytest.raises(Refusal, match="record-sharing-choice") as refused:
+        await record(choices, Choice.OPTED_OUT)
+    assert (refused.value.told, refused.value.rule) == ("Your role may not do this.", "default-deny")
+    with pytest.raises(Refusal, match="read-sharing-choices"):
+        await choices.history(CLERK, PATIENT, "r-2")
+    rows = [kept.row for kept in await store.rows()]
+    assert [(row.kind, row.rule, row.patient) for row in rows] == [
+        (Kind.REFUSAL, "default-deny", SEALER.patient_tag(PATIENT))
+    ] * 2
+    await choices.require_opted_in(PATIENT)
+
+
+async def test_half_a_yes_is_a_no(choices: SharingChoices, policy: Policy) -> None:
+    policy.shown = Shown.OUTLINE
+    with pytest.raises(Refusal):
+        await record(choices, Choice.OPTED_OUT)
+
+
+async def test_a_wrong_number_is_refused_with_what_to_do(choices: SharingChoices, store: SqliteStore) -> None:
+    with pytest.raises(BadRequest, match="check digit") as refused:
+        await record(choices, Choice.OPTED_OUT, "9990000017")
+    assert refused.value.expression == "nhsNumber"
+    with pytest.raises(BadRequest):
+        await choices.history(CLERK, "12", "r-2")
+    with pytest.raises(BadRequest):
+        await choices.require_opted_in("12")
+    assert [kept.row.rule for kept in await store.rows()] == ["nhs-number.invalid"] * 2
+
+
+async def test_a_choice_that_could_not_be_written_is_not_acknowledged(
+    choices: SharingChoices, store: SqliteStore
+) -> None:
+    await store.aclose()
+    with pytest.raises(AuditUnavailable):
+        await record(choices, Choice.OPTED_OUT)
+    with pytest.raises(AuditUnavailable):
+        await choices.require_opted_in(PATIENT)
