@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import fetch_bytes
 from connectors.sdk.organisations import Organisations, Stage, load_organisations
 from gateway import log
-from gateway.api import audit, choices, fhir, health, permissions, records
+from gateway.api import audit, choices, fhir, health, models, permissions, records
 from gateway.api.capability import Capabilities
+from gateway.api.contract import contract
 from gateway.api.door import journal_refusal
 from gateway.api.http import FHIR_JSON, CommonHeaders
 from gateway.api.outcome import operation_outcome
@@ -268,4 +268,4 @@ class Faults:
 
 def write_contract(file: Path, app: FastAPI) -> None:
     """The OpenAPI document of our own API, sorted, as `make openapi` keeps it."""
-    file.write_text(json.dumps(app.openapi(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    file.write_text(contract(app, models.REQUESTS), encoding="utf-8")

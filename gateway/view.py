@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from connectors.sdk.model import Item, Section
@@ -30,6 +31,7 @@ class View:
 
     policy: Policy
     source_types: Mapping[str, OrganisationType]
+    _told: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def require_may_open(self, caller: Caller) -> None:
         """Raises Refusal where the caller's role opens no records at all."""
@@ -45,7 +47,8 @@ class View:
         def resolve(reference: dict[str, Any]) -> Item | None:
             return record.index.get(reference.get("reference", ""))
 
-        def circumstances_of(item: Item) -> Circumstances:
+        @cache  # a record has hundreds of items and few kinds of them
+        def circumstances(section: Section, source: str, labels: frozenset[str]) -> Circumstances:
             return Circumstances(
                 role=caller.role,
                 organisation_type=caller.organisation_type,
@@ -53,10 +56,13 @@ class View:
                 basis=permission.basis,
                 scope=permission.scope,
                 own_practice=caller.organisation == record.registered_practice,
-                section=item.section or Section.DEMOGRAPHICS,
-                source_type=self.source_types[item.source],
-                labels=item.labels,
+                section=section,
+                source_type=self.source_types[source],
+                labels=labels,
             )
+
+        def circumstances_of(item: Item) -> Circumstances:
+            return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
 
         self.policy.labels.label(record.items, self.source_types, resolve)
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
@@ -79,5 +85,12 @@ class View:
             lines=record.lines,
             asked=asked,
             allergies=allergy_state(allergies, record.lines) if Section.ALLERGIES in asked else None,
-            never_shown=tuple(never_shown(self.policy, caller, permission)),
+            never_shown=self._standing_statement(caller, permission),
         )
+
+    def _standing_statement(self, caller: Caller, permission: Permission) -> tuple[str, ...]:
+        """The same for every record of this role and permission, so it is made once."""
+        key = (caller.role, caller.organisation_type, caller.purpose, permission.basis, permission.scope)
+        if key not in self._told:
+            self._told[key] = tuple(never_shown(self.policy, caller, permission))
+        return self._told[key]

@@ -3,7 +3,8 @@
     SourceError
     ├── Retriable          the call may be made once more, inside the retry budget
     │   ├── Unreachable    no connection, or it broke
-    │   └── Unwell         5xx, or 429
+    │   └── Unwell         5xx
+    ├── Busy               429: it asks for fewer calls, so it never gets a second one
     ├── SourceTimeout      the absolute deadline passed: never retried, there is no time left
     ├── Refused            401 or 403: our credentials, or the source's own policy
     ├── Withheld           the source says the patient or the practice does not share: never overridden
@@ -41,9 +42,15 @@ class Unreachable(Retriable):
 
 
 class Unwell(Retriable):
-    """The source answered 5xx or 429."""
+    """The source answered 5xx."""
 
     told = "answered with an error"
+
+
+class Busy(SourceError):
+    """The source answered 429: it asks for fewer calls, so this one isn't made again."""
+
+    told = "is too busy to answer"
 
 
 class SourceTimeout(SourceError):

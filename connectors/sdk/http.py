@@ -1,8 +1,8 @@
 """The only module that imports an HTTP library: how sources are asked, within bounds.
 
-It owns the connection pools, the absolute deadline, the caps on decoded bytes, entries and depth, the rule that nothing
-is followed elsewhere (no redirects, next links on the same origin and base path only), the single retry inside a
-budget, and the one mapping of library errors to ours.
+It owns the connection pools, the absolute deadline, the single retry inside a budget, and the one mapping of library
+errors to ours. Redirects are never followed, links only where `address.py` allows; `intake.py` holds the caps on what
+comes back, `bundle.py` those on entries and depth.
 
 Two transports stand behind one narrow port. `AiohttpTransport` is what runs: per 50 kB answer it costs a seventh of
 httpx2's CPU, and it is cut by a deadline in the middle of a drip. `Httpx2Transport` exists so that tests can use respx,
@@ -12,79 +12,51 @@ httpx2's CPU, and it is cut by a deadline in the middle of a drip. `Httpx2Transp
 from __future__ import annotations
 
 import asyncio
+import copy
 import ssl
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
-from urllib.parse import SplitResult, urljoin, urlsplit
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 import yarl
+from aiohttp.http_exceptions import HttpProcessingError
 
-from connectors.sdk.errors import (
-    NotUnderstood,
-    Refused,
-    Retriable,
-    SourceTimeout,
-    TooMuch,
-    Unreachable,
-    Unwell,
-    WrongContent,
+from connectors.sdk.address import address_fault, resolve
+from connectors.sdk.errors import Retriable, SourceError, SourceTimeout, Unreachable, WrongContent
+from connectors.sdk.intake import FHIR_JSON, PLAIN_JSON, check_content_type, check_status, read_bounded
+from connectors.sdk.port import Authorizer, Call, Limits, Reply, Transport
+
+__all__ = [
+    "AiohttpTransport",
+    "Authorizer",
+    "Call",
+    "Httpx2Transport",
+    "Limits",
+    "Reply",
+    "RetryBudget",
+    "SourceClient",
+    "Transport",
+    "fetch_bytes",
+    "map_library_error",
+]
+
+LIBRARY_ERRORS: Final = (
+    aiohttp.ClientError,
+    HttpProcessingError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    httpx2.CookieConflict,
+    OSError,
+    EOFError,
 )
+"""Everything that a call may raise from below; `map_library_error` makes one of ours of each."""
 
-_JSON_TYPES: Final = frozenset({"application/fhir+json", "application/json", "application/json+fhir"})
-_INFLATE_STEP: Final = 256 * 1024
 USER_AGENT: Final = "connect-care"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one call may cost us, and how many may run at once towards one source."""
-
-    max_bytes: int = 32 * 1024 * 1024
-    connections: int = 64
-    connect_timeout: float = 2.0
-    retry_ratio: float = 0.1
-    retry_reserve: float = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, complete: URL with its query, headers, body."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-
-
-class Reply(Protocol):
-    """The head of a response, and its body as it comes over the wire (still encoded)."""
-
-    status: int
-
-    def header(self, name: str) -> str:
-        """A header's value, or an empty string."""
-        ...
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The raw body."""
-        ...
-
-
-class Transport(Protocol):
-    """The port: send one call, yield the reply while its connection is held."""
-
-    def send(self, call: Call) -> Any:
-        """An async context manager that yields a `Reply`. Raises the library's own errors."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the pool."""
-        ...
 
 
 class _AiohttpReply:
@@ -126,7 +98,12 @@ class AiohttpTransport:
     async def send(self, call: Call) -> AsyncIterator[Reply]:
         """See Transport."""
         async with self._open().request(
-            call.method, _verbatim(call.url), headers=call.headers, data=call.body, allow_redirects=False
+            call.method,
+            _verbatim(call.url),
+            headers=call.headers,
+            data=call.body,
+            allow_redirects=False,
+            middlewares=(_Once(),),
         ) as response:
             yield _AiohttpReply(response)
 
@@ -134,6 +111,21 @@ class AiohttpTransport:
         """See Transport."""
         if self._session is not None:
             await self._session.close()
+
+
+class _Once:
+    """Keeps aiohttp from quietly sending a GET again when a kept connection breaks: retries are counted, and ours."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if self._sent:
+            raise aiohttp.ServerDisconnectedError
+        self._sent = True
+        return await handler(request)
 
 
 def _verbatim(url: str) -> yarl.URL:
@@ -164,6 +156,7 @@ class Httpx2Transport:
                 connect=limits.connect_timeout, read=None, write=None, pool=None
             ),  # the absolute deadline cuts every phase; a read timeout per chunk would let a drip through
             limits=httpx2.Limits(max_connections=limits.connections),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
             trust_env=False,
         )
@@ -204,7 +197,7 @@ class RetryBudget:
 class SourceClient:
     """Asks one source. All its calls stay under `base_url` and end by the deadline they are given.
 
-    `calls` counts every request that went out, retries too.
+    `calls` counts every request that went out, retries too; `content_types` are those that an answer may have.
     """
 
     def __init__(
@@ -213,24 +206,31 @@ class SourceClient:
         transport: Transport,
         *,
         limits: Limits | None = None,
-        authorize: Callable[[Call, float], Any] | None = None,
+        authorize: Authorizer | None = None,
+        content_types: frozenset[str] = FHIR_JSON,
     ) -> None:
-        self.base = urlsplit(base_url.rstrip("/"))
-        if self.base.scheme not in ("http", "https") or not self.base.hostname:
-            raise ValueError(f"{base_url!r} is not an http(s) address")
         self.base_url = base_url.rstrip("/")
+        if fault := address_fault(base_url):
+            raise ValueError(f"The address of a source {fault}.")
         self.limits = limits or Limits()
         self._transport = transport
         self._authorize = authorize
+        self._content_types = content_types
         self._budget = RetryBudget(self.limits.retry_ratio, self.limits.retry_reserve)
         self.calls = 0
+
+    def counted(self) -> SourceClient:
+        """The same client (pool, retry budget, proofs) with a count of its own, for one Ask among many at once."""
+        client = copy.copy(self)
+        client.calls = 0
+        return client
 
     async def get(self, url: str, *, deadline: float, headers: Mapping[str, str] | None = None) -> bytes:
         """The decoded body of a 200 answer of JSON type. Raises a `SourceError`, never a library's error.
 
         A GET that failed in a way that may pass is made once more, if the retry budget and the deadline allow.
         """
-        call = Call("GET", self.resolve(url), dict(headers or {}))
+        call = await self._proven(Call("GET", self.resolve(url), dict(headers or {})), deadline)
         self._budget.deposit()
         try:
             return await self._once(call, deadline)
@@ -241,26 +241,23 @@ class SourceClient:
 
     async def post(self, url: str, body: bytes, *, deadline: float, headers: Mapping[str, str] | None = None) -> bytes:
         """As `get`, with a body, and never retried: the source may have acted on it, and written its own audit."""
-        return await self._once(Call("POST", self.resolve(url), dict(headers or {}), body), deadline)
+        call = Call("POST", self.resolve(url), dict(headers or {}), body)
+        return await self._once(await self._proven(call, deadline), deadline)
 
     def resolve(self, url: str) -> str:
-        """The absolute URL of a call or next link. Raises WrongContent where it leaves the base path or the origin."""
-        absolute = urljoin(self.base_url + "/", url)
-        parts = urlsplit(absolute)
-        if _origin(parts) != _origin(self.base) or not _under(parts.path, self.base.path) or parts.username:
-            raise WrongContent("a link of the source leaves its own base address")
-        return absolute.partition("#")[0]
+        """See `connectors.sdk.address.resolve`."""
+        return resolve(self.base_url, url)
+
+    async def _proven(self, call: Call, deadline: float) -> Call:
+        """The call with its proof. A token endpoint that fails isn't asked a second time for the same call."""
+        if self._authorize is None:
+            return call
+        async with _by(deadline):
+            return await self._authorize(call, deadline)
 
     async def _once(self, call: Call, deadline: float) -> bytes:
-        try:
-            async with asyncio.timeout_at(deadline):
-                if self._authorize is not None:
-                    call = await self._authorize(call, deadline)
-                return await self._exchange(call)
-        except TimeoutError as error:
-            raise SourceTimeout("the deadline passed") from error
-        except (aiohttp.ClientError, httpx2.HTTPError, httpx2.InvalidURL, OSError, EOFError) as error:
-            raise map_library_error(error) from error
+        async with _by(deadline):
+            return await self._exchange(call)
 
     async def _exchange(self, call: Call) -> bytes:
         headers = {
@@ -271,80 +268,34 @@ class SourceClient:
         }
         self.calls += 1
         async with self._transport.send(Call(call.method, call.url, headers, call.body)) as reply:
+            if reply.status == 401 and self._authorize is not None:
+                self._authorize.refused(call)
             check_status(reply.status)
-            check_content_type(reply.header("content-type"))
+            check_content_type(reply.header("content-type"), self._content_types)
             return await read_bounded(reply, self.limits.max_bytes)
 
     async def aclose(self) -> None:
-        """Close the pool."""
+        """Close the pool, and the authorizer's."""
         await self._transport.aclose()
+        if self._authorize is not None:
+            await self._authorize.aclose()
 
 
-def check_status(status: int) -> None:
-    """Raises what a status other than 200 and 201 means. Redirects are an answer that can't be used, never followed."""
-    if status in (200, 201):
-        return
-    if status in (401, 403):
-        raise Refused(f"status {status}")
-    if status == 429 or status >= 500:
-        raise Unwell(f"status {status}")
-    if 400 <= status < 500:
-        raise NotUnderstood(f"status {status}")
-    raise WrongContent(f"status {status}")
+@asynccontextmanager
+async def _by(deadline: float) -> AsyncIterator[None]:
+    """What runs inside ends by the deadline (absolute loop time) and raises nothing but a `SourceError`."""
+    if asyncio.get_running_loop().time() >= deadline:
+        raise SourceTimeout("the deadline passed before the call")
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        raise SourceTimeout("the deadline passed") from error
+    except LIBRARY_ERRORS as error:
+        raise map_library_error(error) from error
 
 
-def check_content_type(value: str) -> None:
-    """Raises WrongContent for anything but FHIR JSON in UTF-8: XML and HTML are refused unparsed."""
-    kind, *parameters = (part.strip().lower() for part in value.split(";"))
-    if kind not in _JSON_TYPES:
-        raise WrongContent("the content type is not FHIR JSON")
-    for parameter in parameters:
-        name, _, charset = parameter.partition("=")
-        if name == "charset" and charset.strip('"') not in ("utf-8", "utf8", "us-ascii"):
-            raise WrongContent("the character set is not UTF-8")
-
-
-async def read_bounded(reply: Reply, max_bytes: int) -> bytes:
-    """The decoded body. Raises TooMuch as soon as it grows over `max_bytes`, while it is still streaming."""
-    encoding = reply.header("content-encoding").strip().lower()
-    if encoding not in ("", "identity", "gzip"):
-        raise WrongContent("the content encoding was not asked for")
-    inflate = _Inflater() if encoding == "gzip" else None
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in reply.chunks():
-        for part in inflate.feed(chunk) if inflate else (chunk,):
-            size += len(part)
-            if size > max_bytes:
-                raise TooMuch("decoded bytes over the cap")
-            parts.append(part)
-    if inflate and not inflate.finished:
-        raise Unreachable("the compressed body was cut short")
-    return b"".join(parts)
-
-
-class _Inflater:
-    """gzip in bounded steps: a bomb is noticed after `_INFLATE_STEP` bytes, not after it has filled the memory."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(wbits=31)
-
-    @property
-    def finished(self) -> bool:
-        return self._stream.eof
-
-    def feed(self, chunk: bytes) -> Any:
-        try:
-            while chunk and not self._stream.eof:
-                yield self._stream.decompress(chunk, _INFLATE_STEP)
-                chunk = self._stream.unconsumed_tail
-        except zlib.error as error:
-            raise WrongContent("the compressed body is broken") from error
-        if chunk and self._stream.eof:
-            raise WrongContent("bytes after the end of the compressed body")
-
-
-def map_library_error(error: BaseException) -> Unreachable | SourceTimeout | WrongContent:
+def map_library_error(error: BaseException) -> SourceError:
     """The one choke point between a library's errors and ours. The library's text may hold a URL: it stays behind."""
     name = type(error).__name__
     if isinstance(error, TimeoutError | aiohttp.ServerTimeoutError | httpx2.TimeoutException):
@@ -354,26 +305,18 @@ def map_library_error(error: BaseException) -> Unreachable | SourceTimeout | Wro
     return Unreachable(name)
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _under(path: str, base: str) -> bool:
-    # A dot segment or an encoded one would leave the base path on a server that normalises it.
-    if ".." in path or "%2e" in path.lower() or "\\" in path or "%5c" in path.lower():
-        return False
-    return path == base or path.startswith(base + "/")
-
-
 async def fetch_bytes(url: str, *, limit: int, timeout: float, tls: ssl.SSLContext | None = None) -> bytes:  # noqa: ASYNC109
     """One bounded GET of JSON that belongs to no source: an issuer's keys, its discovery document.
 
     No redirects; raises a `SourceError`. `timeout` is in seconds for the whole call.
     """
-    parts = urlsplit(url)
-    base = f"{parts.scheme}://{parts.netloc}"
     limits = Limits(max_bytes=limit, connections=1)
-    client = SourceClient(base, AiohttpTransport(limits, tls), limits=limits)
+    try:
+        parts = urlsplit(url)
+        base = f"{parts.scheme}://{parts.netloc}"
+        client = SourceClient(base, AiohttpTransport(limits, tls), limits=limits, content_types=PLAIN_JSON)
+    except ValueError as error:
+        raise WrongContent("the address is not a URL") from error
     try:
         deadline = asyncio.get_running_loop().time() + timeout
         return await client.get(url, deadline=deadline, headers={"Accept": "application/json"})

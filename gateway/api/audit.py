@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request
 
+from gateway.api.contract import takes
 from gateway.api.door import opened
 from gateway.api.http import read_model
 from gateway.api.models import AuditSearchRequest
@@ -19,7 +20,7 @@ from gateway.store.interface import Kept
 router = APIRouter(tags=["audit"])
 
 
-@router.post("/audit/_search")
+@router.post("/audit/_search", openapi_extra=takes(AuditSearchRequest))
 async def search_audit(request: Request) -> dict[str, Any]:
     """Rows in order, and where to go on: `{"rows": […], "after": n|null, "before": n}`."""
     async with opened(request) as door:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from gateway.api.contract import takes
 from gateway.api.door import opened
 from gateway.api.http import read_model
 from gateway.api.models import PatientRequest, SharingChoiceAnswer, SharingChoiceRequest
@@ -13,7 +14,7 @@ from gateway.sealed import Sealer
 router = APIRouter(tags=["choice"])
 
 
-@router.post("/sharing-choices", status_code=201)
+@router.post("/sharing-choices", status_code=201, openapi_extra=takes(SharingChoiceRequest))
 async def record_choice(request: Request) -> SharingChoiceAnswer:
     """In force everywhere from the moment of the answer: no record is shown after an opt-out was acknowledged."""
     async with opened(request) as door:
@@ -24,7 +25,7 @@ async def record_choice(request: Request) -> SharingChoiceAnswer:
         return _answer(recorded, door.parts.sealer)
 
 
-@router.post("/sharing-choices/_search")
+@router.post("/sharing-choices/_search", openapi_extra=takes(PatientRequest))
 async def choices_of_patient(request: Request) -> list[SharingChoiceAnswer]:
     """The history of one patient's choices, oldest first. For privacy officers; reading it is audited."""
     async with opened(request) as door:

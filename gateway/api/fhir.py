@@ -19,7 +19,7 @@ router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
 async def metadata(request: Request) -> Response:
     """What this server offers. It needs no token: clients read it before they have one."""
     parts = parts_of(request)
-    check_accept(request.headers.get("accept"))
+    check_accept(request.headers.get("accept"), request.query_params.get("_format"))
     return Response(parts.capabilities.document(), media_type=FHIR_JSON)
 
 
@@ -86,7 +86,7 @@ def _of_type(request: Request, resource_type: str) -> Failing | None:
 
 async def _open(request: Request, question: Question) -> Response:
     try:
-        check_accept(request.headers.get("accept"))
+        check_accept(request.headers.get("accept"), request.query_params.get("_format"))
     except GatewayError as error:
         question = Failing(question.door, question.request_id, error)
     rendered = await parts_of(request).records.open(authorization(request), question)

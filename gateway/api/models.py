@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -88,3 +88,7 @@ class AuditSearchRequest(_Body):
     after: int = Field(default=0, ge=0)
     before: int | None = Field(default=None, ge=0)
     limit: int = Field(default=100, ge=1, le=500)
+
+
+REQUESTS: Final = (SharingChoiceRequest, PatientRequest, PermissionRequest, RecordRequest, AuditSearchRequest)
+"""The bodies that routes read themselves, for the contract."""

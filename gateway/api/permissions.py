@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.api.contract import takes
 from gateway.api.door import Door, opened
 from gateway.api.http import read_model
 from gateway.api.models import PatientRequest, PermissionAnswer, PermissionRequest
@@ -14,7 +15,7 @@ from gateway.sealed import Sealer
 router = APIRouter(tags=["permission"])
 
 
-@router.post("/permissions", status_code=201)
+@router.post("/permissions", status_code=201, openapi_extra=takes(PermissionRequest))
 async def grant(request: Request, response: Response) -> PermissionAnswer:
     """A permission for the caller and one patient, for a limited time."""
     async with opened(request) as door:
@@ -48,7 +49,7 @@ async def withdraw(request: Request, permission_id: str) -> Response:
         return Response(status_code=204)
 
 
-@router.post("/permissions/_search")
+@router.post("/permissions/_search", openapi_extra=takes(PatientRequest))
 async def permissions_about(request: Request) -> list[PermissionAnswer]:
     """Everybody's permissions about one patient. For privacy officers; reading it is audited."""
     async with opened(request) as door:

@@ -17,12 +17,12 @@ from gateway.locate import Look
 from gateway.manifest import Manifest
 from gateway.same_as import Group, as_linkage
 from gateway.sealed import Sealer, Unsealable
-from gateway.search.match import matching
+from gateway.search import find
+from gateway.search.include import referred
 from gateway.search.page import Pager
 from gateway.search.pairs import pairs_of
 from gateway.search.parse import nhs_number, parse, parse_everything, parse_read
-from gateway.search.query import Continuation, Query, Reading, Resolve
-from gateway.search.sort import ordered
+from gateway.search.query import Continuation, Query, Reading, Resolve, Summary
 from gateway.search.summary import shaped
 from gateway.shown import Rendered, Shown
 
@@ -65,11 +65,11 @@ class Bundled:
         query = self.query
         if query is None:
             raise AssertionError("look comes before search")
-        resolve = _resolver(shown.items)
-        found = ordered(query, matching(query, self._matchable(shown, query), resolve), resolve)
+        found = find(query, self._matchable(shown, query), _resolver(shown.items))
         page = self.pager.page(query, found, shown.caller.key)
         on_page = list(page.items)
-        extra = [*self._other_patients(shown, query), *supporting(on_page, shown.items)]
+        by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items}
+        extra = [*self._other_patients(shown, query), *referred(page, by_reference.get)]
         linkages = [_Authored(as_linkage(group)) for group in self._groups(shown, on_page)]
         body = searchset(
             page,
@@ -88,7 +88,7 @@ class Bundled:
         return [item for item in shown.items if item.sealed_id == query.patient]
 
     def _other_patients(self, shown: Shown, query: Query) -> list[Item]:
-        if query.everything or query.resource_type != "Patient":
+        if query.everything or query.resource_type != "Patient" or query.summary is Summary.COUNT:
             return []
         return [
             item for item in shown.items if item.section is Section.DEMOGRAPHICS and item.sealed_id != query.patient
@@ -184,21 +184,6 @@ class _HasResource(Protocol):
 def headers_of(manifest: Manifest) -> Mapping[str, str]:
     """The headers of an answer that holds a record."""
     return {"Content-Type": FHIR_JSON, SOURCES_HEADER: sources_header(manifest)}
-
-
-def supporting(items: Iterable[Item], among: Iterable[Item]) -> list[Item]:
-    """The supporting resources that the items refer to, and those that these refer to."""
-    by_reference = {f"{item.type}/{item.sealed_id}": item for item in among if item.section is None}
-    found: dict[str, Item] = {}
-    waiting = list(items)
-    while waiting:
-        item = waiting.pop()
-        for reference in item.findings.references if item.findings else ():
-            target = reference.get("reference", "")
-            if target in by_reference and target not in found:
-                found[target] = by_reference[target]
-                waiting.append(by_reference[target])
-    return [item for name, item in by_reference.items() if name in found]
 
 
 def _resolver(items: Iterable[Item]) -> Resolve:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fastapi import APIRouter, Request, Response
 
 from connectors.sdk.model import SECTION_OF_TYPE
+from gateway.api.contract import takes
 from gateway.api.door import parts_of, template
 from gateway.api.http import authorization, read_model, request_id
 from gateway.api.models import RecordRequest
@@ -21,7 +22,7 @@ from gateway.shown import Rendered, Shown
 router = APIRouter(tags=["record"])
 
 
-@router.post("/records", response_class=Response)
+@router.post("/records", response_class=Response, openapi_extra=takes(RecordRequest))
 async def open_record(request: Request) -> Response:
     """A FHIR searchset Bundle of the sections asked for (all, where none are named), as `$everything` gives it."""
     parts = parts_of(request)

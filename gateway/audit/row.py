@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.caller.model import Caller, KnownCaller
+from gateway.caller.model import Caller, KnownCaller, binding_key
 
 
 class Kind(StrEnum):
@@ -42,7 +42,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """What a permission is bound to: the same words as `Caller.key`."""
-        return "|".join((self.issuer, self.user_id, self.role_profile_id, self.organisation))
+        return binding_key(self.issuer, self.user_id, self.role_profile_id, self.organisation)
 
     @classmethod
     def of(cls, caller: Caller | KnownCaller) -> Who:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import uvicorn
+import uvloop
 
 from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
 from gateway import log
@@ -206,7 +207,7 @@ def _serve(
         up.cancel()
         await serving
 
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
     if not server.started:
         raise DemoFailed(f"The gateway did not start. See {settings.data_dir / 'gateway.log'}")

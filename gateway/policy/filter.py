@@ -29,7 +29,7 @@ UNSHOWABLE: Final = "filter.unshowable"
 
 @dataclass(slots=True)
 class Filtered:
-    """What is shown, in the order in which it came, and how many items each rule withheld or outlined (for the audit)."""
+    """What is shown, in the order in which it came; how many items each rule withheld or outlined is for the audit."""
 
     items: list[Item] = field(default_factory=list)
     withheld: Counter[str] = field(default_factory=Counter)

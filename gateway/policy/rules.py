@@ -61,7 +61,11 @@ BUILT_IN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What Cedar said: yes or no, the ids of the rules that decided, and whether anything went wrong."""
+    """What Cedar said: yes or no, the ids of the rules that decided, and whether anything went wrong.
+
+    Where several rules say the same, they stand in the order of their files (`always/` before `labels/`), so that the
+    one that is named is the most general and always the same.
+    """
 
     allowed: bool
     rules: tuple[str, ...]
@@ -73,6 +77,7 @@ class RuleBook:
 
     def __init__(self, rules: Mapping[str, Rule], policies: str, schema: cedarpy.Schema) -> None:
         self.rules = dict(rules)
+        self._order = {rule_id: place for place, rule_id in enumerate(rules)}
         self._policies = cedarpy.PolicySet.from_str(policies)
         self._schema = schema
         self._entities = cedarpy.Entities.from_json_str(json.dumps(_callers()), schema)
@@ -110,7 +115,7 @@ class RuleBook:
         }
         result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
         diagnostics = result.diagnostics
-        ids = tuple(sorted(diagnostics.id_annotations_by_reason.values()))
+        ids = tuple(sorted(diagnostics.id_annotations_by_reason.values(), key=self._order.__getitem__))
         failed = bool(diagnostics.errors) or result.decision is cedarpy.Decision.NoDecision
         return Verdict(result.allowed and not failed, ids, failed)
 

@@ -172,14 +172,14 @@ def permissions_about(connection: sqlite3.Connection, patient: str) -> list[Perm
 
 
 def permission_for(connection: sqlite3.Connection, caller: str, patient: str, moment: datetime) -> Permission | None:
-    """The newest that holds at the moment; whether it holds is `Permission.holds_at`'s to say, here as everywhere."""
+    """The newest that hasn't expired, if it holds (`Permission.holds_at`). An older one never stands in for it: what was
+    asked last replaces what was asked before, and a withdrawal ends the matter until the patient is asked again."""
     found = connection.execute(
-        _PERMISSIONS + "WHERE caller = ? AND patient = ? AND withdrawn_at IS NULL AND expires_at > ? "
-        "ORDER BY number DESC",
+        _PERMISSIONS + "WHERE caller = ? AND patient = ? AND expires_at > ? ORDER BY number DESC LIMIT 1",
         (caller, patient, to_micros(moment)),
     )
-    held = (permission for record in found.fetchall() if (permission := _permission(*record)).holds_at(moment))
-    return next(held, None)
+    newest = [_permission(*record) for record in found.fetchall()]
+    return newest[0] if newest and newest[0].holds_at(moment) else None
 
 
 def _permission(*record: Any) -> Permission:

@@ -7,7 +7,22 @@ import random
 from typing import Any
 
 NHS_NUMBER = "9990000018"
-_WORDS = ["review", "stable", "continue", "monitor", "advised", "discussed", "patient", "reports", "improving", "since", "last", "visit", "no", "change"]
+_WORDS = [
+    "review",
+    "stable",
+    "continue",
+    "monitor",
+    "advised",
+    "discussed",
+    "patient",
+    "reports",
+    "improving",
+    "since",
+    "last",
+    "visit",
+    "no",
+    "change",
+]
 _COUNTS = {
     "AllergyIntolerance": 0.03,
     "MedicationStatement": 0.14,

@@ -96,9 +96,10 @@ async def test_no_token_and_bad_tokens_are_401(stack: Stack) -> None:
 
 def _role(code: str, organisation: str) -> dict[str, Any]:
     return {
+        "selected_roleid": "555000000001",
         "nhsid_nrbac_roles": [
             {"person_roleid": "555000000001", "org_code": organisation, "role_code": code, "role_name": "a role"}
-        ]
+        ],
     }
 
 

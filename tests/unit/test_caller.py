@@ -107,7 +107,7 @@ async def test_a_caller_is_all_that_the_token_says(door: Door) -> None:
         token_id="token-1",
     )
     assert Who.of(caller).role == "gp"
-    assert caller.key == "|".join((caller.issuer, caller.user_id, caller.role_profile_id, "G85005"))
+    assert json.loads(caller.key) == [caller.issuer, caller.user_id, caller.role_profile_id, "G85005"]
 
 
 async def test_what_may_be_left_out_has_a_default(door: Door) -> None:

@@ -465,22 +465,30 @@ class TestPermissions:
         assert (kept.row.kind, kept.row.rule, kept.row.permission) == (Kind.REFUSAL, "choice.opted-out", None)
         assert refused.value.journalled == 2
 
-    async def test_the_newest_that_holds_is_found(self, store: SqliteStore) -> None:
+    async def test_the_newest_unexpired_is_the_one_that_counts(self, store: SqliteStore) -> None:
         hour = timedelta(hours=1)
         row = a_row(Kind.PERMISSION_GRANTED)
         long = a_permission(id="long")
         short = a_permission(id="short", basis=Basis.BEST_INTERESTS, reason="found collapsed", expires_at=NOON + hour)
         later = a_permission(id="later", granted_at=NOON + 3 * hour)
-        for permission in (long, short, later, a_permission(id="b", patient="tag-b"), a_permission(id="x", caller="x")):
+        for permission in (long, short, a_permission(id="b", patient="tag-b"), a_permission(id="x", caller="x")):
             await store.grant(permission, row)
         key = WHO.key
         assert await store.permission_for(key, "tag-a", NOON - timedelta(microseconds=1)) is None
         assert await store.permission_for(key, "tag-a", NOON) == short
         assert await store.permission_for(key, "tag-a", NOON + hour) == long
+        await store.grant(later, row)
         assert await store.permission_for(key, "tag-a", NOON + 3 * hour) == later
         assert await store.permission_for(key, "tag-a", NOON + 8 * hour) is None
-        assert [one.id for one in await store.permissions_of(key)] == ["b", "later", "short", "long"]
-        assert [one.id for one in await store.permissions_about("tag-a")] == ["x", "later", "short", "long"]
+        assert [one.id for one in await store.permissions_of(key)] == ["later", "b", "short", "long"]
+        assert [one.id for one in await store.permissions_about("tag-a")] == ["later", "x", "short", "long"]
+
+    async def test_no_older_one_stands_in_for_the_one_that_was_withdrawn(self, store: SqliteStore) -> None:
+        row = a_row(Kind.PERMISSION_GRANTED)
+        await store.grant(a_permission(id="older"), row)
+        await store.grant(a_permission(id="newer"), row)
+        await store.withdraw("newer", NOON, a_row(Kind.PERMISSION_WITHDRAWN))
+        assert await store.permission_for(WHO.key, "tag-a", NOON + timedelta(minutes=1)) is None
 
     async def test_withdrawing_writes_its_row_once(self, store: SqliteStore) -> None:
         await store.grant(a_permission(), a_row(Kind.PERMISSION_GRANTED))
