@@ -3,22 +3,26 @@
 Each source has a bulkhead (it can't hold more than its share of the gateway) and a breaker (a source that keeps failing
 is left alone, then tried by a single probe). There is no hedging: a second call would write a second row in the
 source's own audit. The one retry of a single call lives in `connectors.sdk.http`.
+
+Nothing that a connector does may cost another organisation's part or the caller's time: whatever it raises, returns or
+ignores, its Ask ends in one Answer by the deadline. A call that will not stop is left behind; it keeps its place in the
+bulkhead until it ends, so that such calls can't pile up.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from statistics import median
 from typing import Final
 
 from connectors.sdk.connector import Connector
-from connectors.sdk.errors import NoRecord, Refused, SourceError, SourceTimeout, TooMuch, Withheld
-from connectors.sdk.model import Answer, Ask, Gap, Outcome
+from connectors.sdk.errors import Ambiguous, NoRecord, Refused, SourceError, SourceTimeout, TooMuch, Withheld
+from connectors.sdk.model import Answer, Ask, Gap, Outcome, Section
+from gateway.breaker import Breaker, BreakerState
 
 _GRACE: Final = 0.05
 """Seconds that a connector may overrun the deadline to hand over what it has; then it is cut."""
@@ -28,64 +32,12 @@ _OUTCOME_OF: Final[tuple[tuple[type[SourceError], Outcome, Gap], ...]] = (
     (Refused, Outcome.REFUSED, Gap.REFUSED),
     (Withheld, Outcome.WITHHELD_BY_SOURCE, Gap.WITHHELD_BY_SOURCE),
     (TooMuch, Outcome.FAILED, Gap.TOO_MUCH),
+    (Ambiguous, Outcome.FAILED, Gap.HELD_BACK),
     (SourceError, Outcome.FAILED, Gap.FAILED),
 )
-
-
-class BreakerState(StrEnum):
-    """Closed lets calls through; open doesn't; half-open lets exactly one through."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half-open"
-
-
-class Breaker:
-    """Opens after `failures` failures in a row, for `rest` seconds; then one probe decides.
-
-    `now` is a monotonic clock in seconds.
-    """
-
-    def __init__(self, now: Callable[[], float], *, failures: int = 5, rest: float = 10.0) -> None:
-        self._now = now
-        self._limit = failures
-        self._rest = rest
-        self._failures = 0
-        self._open_until = 0.0
-        self._probing = False
-
-    @property
-    def state(self) -> BreakerState:
-        """As a call would find it now."""
-        if self._failures < self._limit:
-            return BreakerState.CLOSED
-        return BreakerState.HALF_OPEN if self._now() >= self._open_until else BreakerState.OPEN
-
-    def admit(self) -> bool:
-        """True where a call may go out. Whoever is admitted must call `success`, `failure` or `abandon` once."""
-        state = self.state
-        if state is BreakerState.CLOSED:
-            return True
-        if state is BreakerState.OPEN or self._probing:
-            return False
-        self._probing = True
-        return True
-
-    def success(self) -> None:
-        """The source answered."""
-        self._failures = 0
-        self._probing = False
-
-    def failure(self) -> None:
-        """The source did not answer."""
-        self._failures = min(self._failures + 1, self._limit)
-        self._probing = False
-        if self._failures >= self._limit:
-            self._open_until = self._now() + self._rest
-
-    def abandon(self) -> None:
-        """The call was given up for a reason that says nothing about the source (the caller went away)."""
-        self._probing = False
+_SILENT: Final = frozenset({Gap.TIMED_OUT, Gap.FAILED})
+"""Gaps that speak against the source's health. One patient's record that is too large, or held twice, does not."""
+_SERVED: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL, Outcome.NO_RECORD, Outcome.WITHHELD_BY_SOURCE})
 
 
 @dataclass(slots=True)
@@ -98,6 +50,7 @@ class SourceState:
     recent_ms: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     last_success: datetime | None = None
     last_outcome: Outcome | None = None
+    under_way: set[asyncio.Task[Answer]] = field(default_factory=set)
 
     @property
     def typical_ms(self) -> float | None:
@@ -124,40 +77,88 @@ class FanOut:
         return list(await asyncio.gather(*(self._ask_one(source, ask) for source, ask in asks.items())))
 
     async def _ask_one(self, source: str, ask: Ask) -> Answer:
-        state = self.states[source]
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        if not state.breaker.admit():
-            return _without(source, ask, Outcome.NOT_ASKED, Gap.NOT_ASKED, "has not been answering and is left alone")
+        state = self.states.get(source)
+        if state is None or state.breaker.state is BreakerState.OPEN:
+            return _left_alone(source, ask)
+        if not await _has_room(state.bulkhead, ask.deadline):
+            return _without(source, ask, Outcome.NOT_ASKED, Gap.NOT_ASKED, "is too busy to be asked now")
+        # Only now: the breaker may have opened while this call waited for its place.
+        epoch = state.breaker.admit()
+        if epoch is None:
+            state.bulkhead.release()
+            return _left_alone(source, ask)
+        started = asyncio.get_running_loop().time()
         try:
-            answer = await self._within_bulkhead(source, ask, state)
+            answer = await _answer(source, ask, state)
         except BaseException:
-            state.breaker.abandon()
+            state.breaker.abandon(epoch)
             raise
-        answer.took_ms = round((loop.time() - started) * 1000, 1)
-        _note(state, answer)
+        answer.took_ms = round((asyncio.get_running_loop().time() - started) * 1000, 1)
+        _note(state, epoch, ask, answer)
         return answer
 
-    async def _within_bulkhead(self, source: str, ask: Ask, state: SourceState) -> Answer:
-        try:
-            async with asyncio.timeout_at(ask.deadline):
-                await state.bulkhead.acquire()
-        except TimeoutError:
-            return _without(source, ask, Outcome.NOT_ASKED, Gap.NOT_ASKED, "is too busy to be asked now")
-        try:
-            async with asyncio.timeout_at(ask.deadline + _GRACE):
-                return await state.connector.ask(ask)
-        except NoRecord as error:
-            return Answer(source, Outcome.NO_RECORD, told=error.told)
-        except SourceError as error:
-            outcome, gap = next((outcome, gap) for kind, outcome, gap in _OUTCOME_OF if isinstance(error, kind))
-            return _without(source, ask, outcome, gap, error.told, f"{type(error).__name__}: {error}")
-        except TimeoutError:
-            return _without(source, ask, Outcome.TIMED_OUT, Gap.TIMED_OUT, SourceTimeout.told, "overran its deadline")
-        except Exception as error:  # a connector's own fault must cost its own organisation only
-            return _without(source, ask, Outcome.FAILED, Gap.FAILED, SourceError.told, f"fault: {type(error).__name__}")
-        finally:
-            state.bulkhead.release()
+
+async def _has_room(bulkhead: asyncio.Semaphore, deadline: float) -> bool:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await bulkhead.acquire()
+    except TimeoutError:
+        return False
+
+
+async def _answer(source: str, ask: Ask, state: SourceState) -> Answer:
+    """What the connector says, or what its error means."""
+    try:
+        return _made_consistent(source, ask, await _within_deadline(ask, state))
+    except NoRecord as error:
+        return Answer(source, Outcome.NO_RECORD, told=error.told)
+    except SourceError as error:
+        outcome, gap = next((outcome, gap) for kind, outcome, gap in _OUTCOME_OF if isinstance(error, kind))
+        return _without(source, ask, outcome, gap, error.told, f"{type(error).__name__}: {error}")
+    except Exception as error:  # a connector's own fault must cost its own organisation only
+        return _faulty(source, ask, type(error).__name__)
+
+
+async def _within_deadline(ask: Ask, state: SourceState) -> Answer:
+    """The connector runs as a task of its own, so that one which swallows its cancellation can be left behind."""
+    task = asyncio.create_task(_call(state.connector, ask))
+    state.under_way.add(task)
+    task.add_done_callback(lambda ended: _leave(state, ended))
+    remaining = ask.deadline + _GRACE - asyncio.get_running_loop().time()
+    try:
+        done, _ = await asyncio.wait({task}, timeout=max(remaining, 0.0))
+    finally:
+        task.cancel()
+    if not done:
+        raise SourceTimeout("overran its deadline")
+    if task.cancelled():
+        raise SourceError("gave itself up")
+    return task.result()
+
+
+async def _call(connector: Connector, ask: Ask) -> Answer:
+    return await connector.ask(ask)
+
+
+def _leave(state: SourceState, ended: asyncio.Task[Answer]) -> None:
+    state.under_way.discard(ended)
+    state.bulkhead.release()
+    if not ended.cancelled():
+        # The error of a call that was left behind is nobody's any more; looking at it keeps it out of the log.
+        ended.exception()
+
+
+def _made_consistent(source: str, ask: Ask, answer: Answer) -> Answer:
+    """Fail closed on what a connector must not say: another's items, a gap that isn't named, an answer with gaps."""
+    if type(answer) is not Answer or answer.source != source or any(item.source != source for item in answer.items):
+        return _faulty(source, ask, "answer of another source")
+    if answer.outcome is Outcome.NO_RECORD and (answer.items or answer.gaps):
+        return _faulty(source, ask, "no record, but items or gaps")
+    if answer.outcome.leaves_gap and not answer.gaps:
+        answer.gaps = dict.fromkeys(sorted(ask.sections), Gap.FAILED)
+    elif answer.outcome is Outcome.ANSWERED and answer.gaps:
+        answer.outcome = Outcome.PARTIAL
+    return answer
 
 
 def _without(source: str, ask: Ask, outcome: Outcome, gap: Gap, told: str, detail: str = "") -> Answer:
@@ -165,20 +166,30 @@ def _without(source: str, ask: Ask, outcome: Outcome, gap: Gap, told: str, detai
     return Answer(source, outcome, gaps=dict.fromkeys(sorted(ask.sections), gap), told=told, detail=detail)
 
 
-def _note(state: SourceState, answer: Answer) -> None:
+def _left_alone(source: str, ask: Ask) -> Answer:
+    return _without(source, ask, Outcome.NOT_ASKED, Gap.NOT_ASKED, "has not been answering and is left alone")
+
+
+def _faulty(source: str, ask: Ask, fault: str) -> Answer:
+    return _without(source, ask, Outcome.FAILED, Gap.FAILED, SourceError.told, f"fault: {fault}")
+
+
+def _note(state: SourceState, epoch: int, ask: Ask, answer: Answer) -> None:
     state.last_outcome = answer.outcome
     if answer.outcome is Outcome.NOT_ASKED:
-        state.breaker.abandon()
-    elif _is_unwell(answer):
-        state.breaker.failure()
+        state.breaker.abandon(epoch)
+    elif _is_silent(ask, answer):
+        state.breaker.failure(epoch)
     else:
-        state.breaker.success()
+        state.breaker.success(epoch)
         state.recent_ms.append(answer.took_ms)
+    if answer.outcome in _SERVED and not _is_silent(ask, answer):
         state.last_success = datetime.now(UTC)
 
 
-def _is_unwell(answer: Answer) -> bool:
+def _is_silent(ask: Ask, answer: Answer) -> bool:
     """A refusal is an answer; silence and errors, also in every single section, are not."""
     if answer.outcome is Outcome.PARTIAL:
-        return len(answer.items) <= 1 and set(answer.gaps.values()) <= {Gap.TIMED_OUT, Gap.FAILED}
-    return answer.outcome in (Outcome.TIMED_OUT, Outcome.FAILED)
+        clinical = ask.sections - {Section.DEMOGRAPHICS}
+        return bool(clinical) and all(answer.gaps.get(section) in _SILENT for section in clinical)
+    return answer.outcome in (Outcome.TIMED_OUT, Outcome.FAILED) and set(answer.gaps.values()) <= _SILENT

@@ -9,30 +9,65 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final, Required, TypedDict
 
 import msgspec
 
 from connectors.sdk import shape
 from connectors.sdk.errors import TooMuch, WrongContent
-from connectors.sdk.model import NHS_NUMBER_SYSTEM, Findings, Resource
+from connectors.sdk.model import Findings, Resource
+from connectors.sdk.nhs_number import means_nhs_number
+from connectors.sdk.number import read_number
 
 MAX_DEPTH: Final = 64
 MAX_ENTRIES: Final = 5_000
 MAX_RESOURCE_BYTES: Final = 4 * 1024 * 1024
+MAX_VALUES: Final = 1_000_000
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_array = msgspec.json.Decoder(list[msgspec.Raw])
-_any = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-_small = msgspec.json.Decoder(Any)
+_ROUND: Final = 1024 * 1024
+"""Bodies under this many bytes can't hold enough values to matter, so theirs aren't counted."""
+
+_NO_RESOURCE: Final = "(no resource)"
+_CONTAINERS: Final = frozenset({dict, list})
 
 
 class _Head(msgspec.Struct):
     resourceType: str  # noqa: N815
 
 
-_head = msgspec.json.Decoder(_Head)
+class _Link(TypedDict, total=False):
+    relation: Required[str]
+    url: Required[Annotated[str, msgspec.Meta(min_length=1)]]
+
+
+class _Search(TypedDict, total=False):
+    mode: str
+    score: Any
+
+
+class _RawEntry(TypedDict, total=False):
+    fullUrl: str
+    resource: msgspec.Raw
+    search: _Search
+
+
+class _Envelope(TypedDict, total=False):
+    """What R4 puts into a Bundle; anything else is let pass, after a closer look at the keys."""
+
+    resourceType: Required[str]
+    id: str
+    meta: Any
+    type: str
+    timestamp: str
+    total: Annotated[int, msgspec.Meta(ge=0)]
+    link: list[_Link]
+    entry: list[_RawEntry]
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+_envelope: Final = msgspec.json.Decoder(_Envelope, float_hook=read_number)
+_any: Final = msgspec.json.Decoder(dict[str, Any], float_hook=read_number)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +97,25 @@ class Page:
 
 def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     """Raises WrongContent or TooMuch; a body that isn't a Bundle is wrong content."""
-    members = _split(body)
-    if _value(members, "resourceType") != "Bundle":
+    _refuse_crowds(body)
+    envelope: _Envelope = _decode(_envelope, body)
+    if envelope["resourceType"] != "Bundle":
         raise WrongContent("the answer is not a Bundle")
-    raw_entries = _decode(_array, members["entry"]) if "entry" in members else []
-    if len(raw_entries) > max_entries:
+    entries = envelope.get("entry", [])
+    if len(entries) > max_entries:
         raise TooMuch("entries over the cap")
-    links = {str(link.get("relation")): str(link.get("url")) for link in _objects(_value(members, "link"))}
-    total = _value(members, "total")
+    resources = [bytes(entry.pop("resource", b"")) for entry in entries]
+    colons = sum(1 + resource.count(b":") for resource in resources if resource)
+    _refuse_doubled_keys(body, colons + _encode(envelope).count(b":"))
     held_back: Counter[str] = Counter()
+    read = [_read_entry(entry, raw, held_back) for entry, raw in zip(entries, resources, strict=True)]
+    links = envelope.get("link", [])
     return Page(
-        entries=[entry for raw in raw_entries if (entry := _read_entry(raw, held_back)) is not None],
+        entries=[entry for entry in read if entry is not None],
         held_back=held_back,
-        total=total if isinstance(total, int) and not isinstance(total, bool) else None,
-        next=links.get("next"),
-        self_link=links.get("self"),
+        total=envelope.get("total"),
+        next=_url(links, "next"),
+        self_link=_url(links, "self"),
     )
 
 
@@ -85,16 +124,11 @@ def read_resource(raw: bytes) -> tuple[Resource, Findings]:
     if len(raw) > MAX_RESOURCE_BYTES:
         raise TooMuch("a resource over the cap")
     kind = _decode(_head, raw).resourceType
-    try:
-        resource = shape.decode(kind, raw) if kind in shape.KNOWN_TYPES else _decode(_any, raw)
-    except RecursionError as error:
-        raise TooMuch("nesting over the cap") from error
-    except (msgspec.DecodeError, ValueError) as error:
-        raise _as_ours(error) from error
+    resource = _decode_as(kind, raw)
     findings, colons = examine(resource)
-    if raw.count(b":") != colons:
+    if not _adds_up(raw, colons):
         # A doubled key, an escaped colon, or an element that R4 doesn't know and that we carry along all the same.
-        _refuse_duplicate_keys(raw)
+        _look_at_each_key(raw)
         resource = _decode(_any, raw)
         findings, _ = examine(resource)
     for contained in _objects(resource.get("contained")):
@@ -102,8 +136,18 @@ def read_resource(raw: bytes) -> tuple[Resource, Findings]:
     return resource, findings
 
 
-def _as_ours(error: Exception) -> Exception:
-    return error if isinstance(error, shape.BrokenShape) else WrongContent("not the JSON that FHIR asks for")
+def _decode_as(kind: str, raw: bytes) -> Resource:
+    if kind not in shape.KNOWN_TYPES:
+        resource: Resource = _decode(_any, raw)
+        return resource
+    try:
+        return shape.decode(kind, raw)
+    except shape.BrokenShape:
+        raise
+    except RecursionError as error:
+        raise TooMuch("nesting over the cap") from error
+    except ValueError as error:
+        raise WrongContent("not the JSON that FHIR asks for") from error
 
 
 def examine(resource: Resource) -> tuple[Findings, int]:
@@ -112,43 +156,34 @@ def examine(resource: Resource) -> tuple[Findings, int]:
     Raises TooMuch beyond `MAX_DEPTH`.
     """
     found = Findings()
-    colons = 0
     level: list[Any] = [resource]
     for _ in range(MAX_DEPTH):
-        deeper: list[Any] = []
         for node in level:
             if type(node) is dict:
-                colons += len(node)
-                _note(node, found)
-                values: Any = node.values()
-                for key in node:
-                    if ":" in key:
-                        colons += key.count(":")
-            else:
-                values = node
-            for value in values:
-                kind = type(value)
-                if kind is str:
-                    colons += value.count(":")
-                elif kind is dict or kind is list:
-                    deeper.append(value)
-        if not deeper:
+                if "reference" in node:
+                    found.references.append(node)
+                elif node.get("type") == "Patient":
+                    found.logical.append(node)
+                if "system" in node:
+                    _note_system(node, found)
+        level = [
+            value
+            for node in level
+            for value in (node.values() if type(node) is dict else node)
+            if type(value) in _CONTAINERS
+        ]
+        if not level:
             _note_security(resource, found)
-            return found, colons
-        level = deeper
+            return found, _encode(resource).count(b":")
     raise TooMuch("nesting over the cap")
 
 
-def _note(node: dict[str, Any], found: Findings) -> None:
-    if "reference" in node:
-        found.references.append(node)
-    system = node.get("system")
-    if type(system) is str:
-        code = node.get("code")
-        if type(code) is str:
-            found.codings.append((system, code))
-        if system == NHS_NUMBER_SYSTEM:
-            found.nhs_numbers.add(str(node.get("value", "")))
+def _note_system(node: dict[str, Any], found: Findings) -> None:
+    system, code = node["system"], node.get("code")
+    if type(system) is str and type(code) is str:
+        found.codings.append((system, code))
+    if type(system) is str and "value" in node and means_nhs_number(system):
+        found.nhs_numbers.add(str(node["value"]))
 
 
 def _note_security(resource: Resource, found: Findings) -> None:
@@ -159,57 +194,69 @@ def _note_security(resource: Resource, found: Findings) -> None:
                 found.security.append((str(label.get("system", "")), str(label.get("code", ""))))
 
 
-def _read_entry(raw: msgspec.Raw, held_back: Counter[str]) -> Entry | None:
-    members = _split(raw)
-    if "resource" not in members:
+def _read_entry(entry: _RawEntry, raw: bytes, held_back: Counter[str]) -> Entry | None:
+    if not raw:
+        held_back[_NO_RESOURCE] += 1
         return None
-    body = bytes(members["resource"])
     try:
-        resource, findings = read_resource(body)
+        resource, findings = read_resource(raw)
     except shape.BrokenShape:
-        held_back[_decode(_head, body).resourceType] += 1
+        held_back[_decode(_head, raw).resourceType] += 1
         return None
-    search = _value(members, "search")
-    full_url = _value(members, "fullUrl")
-    return Entry(
-        resource=resource,
-        findings=findings,
-        full_url=full_url if isinstance(full_url, str) else None,
-        mode=str(search.get("mode", "match")) if isinstance(search, dict) else "match",
-    )
+    return Entry(resource, findings, entry.get("fullUrl"), entry.get("search", {}).get("mode", "match"))
 
 
-def _split(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of an object, undecoded. A doubled key would take its colon with it, so the colons must add up."""
-    members: dict[str, msgspec.Raw] = _decode(_members, body)
-    inside = sum(bytes(value).count(b":") for value in members.values()) + sum(key.count(":") for key in members)
-    if bytes(body).count(b":") != inside + len(members):
-        raise WrongContent("a key stands twice in one object")
-    return members
+def _url(links: list[_Link], relation: str) -> str | None:
+    """The one link of this relation. Raises WrongContent where there are two: which one counts is anybody's guess."""
+    urls = [link["url"] for link in links if link["relation"] == relation]
+    if len(urls) > 1:
+        raise WrongContent(f"two {relation} links in one Bundle")
+    return urls[0] if urls else None
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:
-    try:
-        return decoder.decode(body)
-    except RecursionError as error:
-        raise TooMuch("nesting over the cap") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise WrongContent("the answer is not the JSON that FHIR asks for") from error
+def _refuse_crowds(body: bytes) -> None:
+    """Refuse, before anything is decoded, a body of `{},{},…`: its values cost thirty times the bytes it came in."""
+    if len(body) > _ROUND and body.count(b",") + body.count(b"{") + body.count(b"[") > MAX_VALUES:
+        raise TooMuch("values over the cap")
 
 
-def _value(members: dict[str, msgspec.Raw], name: str) -> Any:
-    return _decode(_small, members[name]) if name in members else None
+def _refuse_doubled_keys(body: bytes, colons: int) -> None:
+    if not _adds_up(body, colons):
+        _look_at_each_key(body)
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+def _adds_up(body: bytes, colons: int) -> bool:
+    """True where no key can be doubled: a parser that drops one of two values drops a colon with it.
+
+    `colons` are those of the same JSON, written anew from what was parsed. An escaped colon would make up for a
+    dropped one, so a body that has any goes the long way.
+    """
+    return body.count(b":") == colons and b"\\u003a" not in body and b"\\u003A" not in body
 
 
-def _refuse_duplicate_keys(raw: bytes) -> None:
-    """The slow, exact check, for when the colons don't add up (an escaped colon is the innocent reason)."""
+def _look_at_each_key(body: bytes) -> None:
+    """The slow, exact check. Raises WrongContent."""
 
     def distinct(pairs: list[tuple[str, Any]]) -> None:
         if len({key for key, _ in pairs}) != len(pairs):
             raise WrongContent("a key stands twice in one object")
 
-    json.loads(raw, object_pairs_hook=distinct)
+    try:
+        json.loads(body, object_pairs_hook=distinct, parse_int=str, parse_float=str)
+    except RecursionError as error:
+        raise TooMuch("nesting over the cap") from error
+    except ValueError as error:
+        raise WrongContent("the answer is not the JSON that FHIR asks for") from error
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except RecursionError as error:
+        raise TooMuch("nesting over the cap") from error
+    except ValueError as error:  # msgspec's own errors and wrong UTF-8 are ValueErrors too
+        raise WrongContent("the answer is not the JSON that FHIR asks for") from error
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -145,10 +145,13 @@ class Findings:
     """What one walk over a resource found, so that no later step walks it again.
 
     `references`: every FHIR Reference object in it (the live dicts: rewriting one rewrites the resource).
-    `codings`: every (system, code) pair. `security`: the codes of `meta.security`, of contained resources too.
+    `logical`: those that say `"type": "Patient"` and have no `reference`. `codings`: every (system, code) pair.
+    `security`: the codes of `meta.security`, of contained resources too. `nhs_numbers`: the value of every identifier
+    whose system seems to mean NHS numbers, as written.
     """
 
     references: list[dict[str, Any]] = field(default_factory=list)
+    logical: list[dict[str, Any]] = field(default_factory=list)
     codings: list[tuple[str, str]] = field(default_factory=list)
     security: list[tuple[str, str]] = field(default_factory=list)
     nhs_numbers: set[str] = field(default_factory=set)

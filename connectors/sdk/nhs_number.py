@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Final
 
 _LOOSE = re.compile(r"[ \-\u2010-\u2015\u00a0]")
 _TEN = re.compile(r"[0-9]{10}", re.ASCII)
+_NOT_LETTER_OR_DIGIT: Final = re.compile(r"[^a-z0-9]")
+_NAMED: Final = ("nhsnumber", "nhsno", "2168401138832141")
+"""How a system that means the NHS number ends, in whatever spelling: a URI of any age and case, or its OID."""
 
 
 def is_nhs_number(text: str) -> bool:
@@ -27,3 +32,17 @@ def parse_nhs_number(text: str) -> str:
     if not is_nhs_number(digits):
         raise ValueError("This is not a valid NHS number: its check digit is wrong. Check each digit.")
     return digits
+
+
+@lru_cache(maxsize=512)
+def means_nhs_number(system: str) -> bool:
+    """True for an identifier system that seems to mean NHS numbers, in whatever spelling (`…/Id/nhs-number/`, the OID).
+
+    For finding other people's numbers only: a patient is proven by the one official system alone.
+    """
+    return _NOT_LETTER_OR_DIGIT.sub("", system.casefold()).endswith(_NAMED)
+
+
+def same_number(text: str, nhs_number: str) -> bool:
+    """True where `text` is this NHS number, also as people write it (`999 000 0018`)."""
+    return text == nhs_number or _LOOSE.sub("", text.strip()) == nhs_number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -27,6 +27,10 @@ class Call:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
+
+    def with_header(self, name: str, value: str) -> Call:
+        """The same call with one header set."""
+        return replace(self, headers={**self.headers, name: value})
 
 
 class Reply(Protocol):

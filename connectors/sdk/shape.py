@@ -9,16 +9,18 @@ text, decimals keep their digits. Elements that R4 doesn't know are left to the 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Required, TypedDict
+from typing import Annotated, Any, Final, Required, TypedDict
 
 import msgspec
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic.fields import FieldInfo
 
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES
+from connectors.sdk.number import Number, as_it_is, read_number
 
+# Real sources break R4's rule for ids (length, characters); only an empty one can't be told from another.
+_Id = Annotated[str, msgspec.Meta(min_length=1)]
 _OPEN: Final = frozenset({"Resource", "Extension", "FHIRPrimitiveExtension"})
 _COMPLEX: Final = re.compile(r"abc\.(\w+)Type\b")
 # `x[1]` of these must be present: R4's 1..1 choice elements, which the element tables mark only on the group.
@@ -49,7 +51,7 @@ def check(resource: dict[str, Any]) -> None:
     if not isinstance(kind, str) or kind not in KNOWN_TYPES:
         return
     try:
-        msgspec.convert(resource, type_for(kind))
+        msgspec.convert(resource, type_for(kind), dec_hook=as_it_is)
     except msgspec.ValidationError as error:
         raise BrokenShape(str(error)) from error
     _check_choice(kind, resource)
@@ -78,7 +80,7 @@ def _mandatory(kind: str) -> tuple[tuple[str, ...], ...]:
 @lru_cache(maxsize=64)
 def decoder_for(resource_type: str) -> msgspec.json.Decoder[Any]:
     """The decoder of a resource type in `KNOWN_TYPES`."""
-    return msgspec.json.Decoder(type_for(resource_type), float_hook=Decimal)
+    return msgspec.json.Decoder(type_for(resource_type), float_hook=read_number, dec_hook=as_it_is)
 
 
 @lru_cache(maxsize=64)
@@ -91,7 +93,7 @@ def _typed_dict(name: str, made: dict[str, Any], inside: frozenset[str]) -> Any:
     if name in _OPEN or name in inside:
         return dict[str, Any]
     if name not in made:
-        fields: dict[str, Any] = {"resourceType": Required[str], "id": Required[str]} if not inside else {}
+        fields: dict[str, Any] = {"resourceType": Required[str], "id": Required[_Id]} if not inside else {}
         for field in get_fhir_model_class(name).model_fields.values():
             if field.alias and field.alias not in fields and field.alias != "fhir_comments":
                 fields[field.alias] = _annotation(field, made, inside | {name})
@@ -124,5 +126,5 @@ def _primitive(described: str) -> Any:
     if "bool" in described:
         return bool
     if "Decimal" in described:
-        return Decimal
+        return Number
     return int if re.search(r"\bint\b", described) else str

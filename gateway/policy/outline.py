@@ -6,7 +6,7 @@ itself that it is a part: `meta.tag` SUBSETTED.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,9 @@ SUBSETTED: Final = {
 }
 _META_KEPT: Final = ("source", "lastUpdated", "security")
 _TAG_KEPT: Final = ("system", "code", "display")
+_REFERENCE_KEPT: Final = ("reference", "type", "identifier", "display")
+_HOLD_REFERENCES: Final = {"Identifier": frozenset({"assigner"})}
+"""Data types of kept elements that could hold a reference of their own: it isn't kept."""
 # Elements that turn or qualify the meaning of all the rest: without them an outline could say what isn't so.
 _CAN_NOT_BE_OUTLINED: Final = ("modifierExtension", "implicitRules")
 _ABSENT_REASONS: Final = frozenset(
@@ -38,12 +41,29 @@ Rewrite = Callable[[Resource, Element | None], Resource | None]
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """One element that is kept: whole where `inside` is None, else those of its parts."""
+
+    name: str
+    element: Element
+    inside: _Parts | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The elements that are kept of an object, and those of which R4 demands one."""
+
+    parts: tuple[_Part, ...]
+    demanded: tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outlines:
     """What the outline of each resource type keeps. `told` says it in words, by section."""
 
     told: Mapping[Section, str]
     _references: frozenset[str]
-    _types: Mapping[str, Tree]
+    _types: Mapping[str, _Parts]
 
     @classmethod
     def load(cls, path: Path) -> Outlines:
@@ -54,105 +74,132 @@ class Outlines:
         trees = {kind: _tree(path, kind, paths) for kind, paths in types.items()}
         for kind, tree in trees.items():
             _check(path, kind, kind, tree)
-        return cls({section: str(told[section]) for section in Section}, frozenset(node["references"]), trees)
+        parts = {kind: _parts(kind, tree) for kind, tree in trees.items()}
+        return cls({section: str(told[section]) for section in Section}, frozenset(node["references"]), parts)
 
     def outline(self, resource: Resource, rewrite: Rewrite) -> Resource | None:
         """The outline as a new resource; None where none can be made that is true and valid. Changes nothing."""
-        kind = str(resource["resourceType"])
-        tree = self._types.get(kind)
-        if tree is None or any(name in resource for name in _CAN_NOT_BE_OUTLINED):
+        kept_parts = self._types.get(resource["resourceType"])
+        if kept_parts is None or any(name in resource for name in _CAN_NOT_BE_OUTLINED):
             return None
-        kept = _Keeping(resource, self._references, rewrite).parts(resource, tree, kind)
+        local = [part for part in resource.get("contained", ()) if _is_named_medication(part)]
+        keeping = _Keeping(self._references, {f"#{part['id']}" for part in local}, rewrite)
+        kept = keeping.parts(resource, kept_parts)
         if kept is None:
             return None
-        head: Resource = {name: resource[name] for name in ("resourceType", "id") if name in resource}
-        contained = self._named_by_contained(resource, kept)
-        return {**head, "meta": _meta(resource), **({"contained": contained} if contained else {}), **kept}
+        outlined: Resource = {"resourceType": resource["resourceType"]}
+        if "id" in resource:
+            outlined["id"] = resource["id"]
+        outlined["meta"] = _meta(resource)
+        if local and (named := _naming(local, kept)):
+            outlined["contained"] = named
+        outlined.update(kept)
+        return outlined
 
-    def references_kept(self, resource: Resource) -> list[Resource]:
-        """The References of the resource that its outline would keep if all their targets were shown."""
-        kept: list[Resource] = []
+    def references_kept(self, resource: Resource) -> Iterator[Resource]:
+        """The References that an outline of the resource keeps if their targets are shown."""
+        kept_parts = self._types.get(resource["resourceType"])
+        if kept_parts is not None:
+            for reference, element in _references_of(resource, kept_parts):
+                if "reference" in reference and may_lead_to(self._references, reference, element):
+                    yield reference
 
-        def note(reference: Resource, _: Element | None) -> Resource:
-            kept.append(reference)
-            return reference
 
-        self.outline(resource, note)
-        return kept
+def may_lead_to(types: frozenset[str], reference: Resource, element: Element) -> bool:
+    """True where the Reference leads to one of the types, or, where it doesn't say, could lead to no other."""
+    kind = target_type(reference)
+    return kind in types if kind else element.targets <= types or element.names_a_subject
 
-    @staticmethod
-    def _named_by_contained(resource: Resource, kept: Resource) -> list[Resource]:
-        """The contained Medication by whose code alone the medicine has a name."""
-        target = kept.get("medicationReference", {}).get("reference", "")
-        return [
-            {"resourceType": "Medication", "id": medication["id"], "code": _plain(medication["code"])}
-            for medication in resource.get("contained", ())
-            if _is_named_medication(medication) and target == f"#{medication['id']}"
-        ]
+
+def _references_of(node: Resource, kept: _Parts) -> Iterator[tuple[Resource, Element]]:
+    for part in kept.parts:
+        if part.name in node and (part.inside or part.element.model == "Reference"):
+            value = node[part.name]
+            for each in value if isinstance(value, list) else (value,):
+                if part.inside:
+                    yield from _references_of(each, part.inside)
+                else:
+                    yield each, part.element
 
 
 class _Keeping:
-    """Copies what a tree of elements allows of one resource."""
+    """Copies what is kept of one resource. `local`: references to contained resources that are kept."""
 
-    def __init__(self, resource: Resource, types: frozenset[str], rewrite: Rewrite) -> None:
+    def __init__(self, types: frozenset[str], local: Collection[str], rewrite: Rewrite) -> None:
         self._types = types
+        self._local = local
         self._rewrite = rewrite
-        self._local = {
-            f"#{medication['id']}" for medication in resource.get("contained", ()) if _is_named_medication(medication)
-        }
 
-    def parts(self, node: Resource, tree: Tree, model: str) -> Resource | None:
-        """The allowed elements of an object; None where R4 forbids what is left."""
+    def parts(self, node: Resource, kept_parts: _Parts) -> Resource | None:
+        """The kept elements of an object; None where R4 forbids what is left."""
         kept: Resource = {}
-        for name, inside in tree.items():
-            element = elements(model)[name]
-            value = self._value(node[name], inside, element) if name in node else None
+        for part in kept_parts.parts:
+            name = part.name
+            value = self._value(node[name], part) if name in node else None
             if value is not None:
                 kept[name] = value
             elif f"_{name}" in node and (reason := _absent(node[f"_{name}"])):
                 kept[f"_{name}"] = reason
-        for group in demanded(model):
-            if group & node.keys() and not group & kept.keys():
+        for group in kept_parts.demanded:
+            if not group & kept.keys() and group & node.keys():
                 return None
         return kept or None
 
-    def _value(self, value: Any, inside: Tree, element: Element) -> Any:
-        if isinstance(value, list):
-            return [one for one in (self._value(entry, inside, element) for entry in value) if one is not None] or None
-        if element.model is None:
+    def _value(self, value: Any, part: _Part) -> Any:
+        if type(value) is list:
+            return [one for one in (self._value(entry, part) for entry in value) if one is not None] or None
+        if type(value) is not dict:
             return value
-        if not isinstance(value, dict) or "modifierExtension" in value:
-            return None
-        if element.model == "Reference":
-            return self._reference(value, element) or _absent(value)
-        if inside:
-            return self.parts(value, inside, element.model)
-        return self._whole(value, element.model) or _absent(value)
-
-    def _whole(self, node: Resource, model: str) -> Resource | None:
-        tree = {name: Tree() for name in elements(model) if name in node and name != "extension"}
-        return self.parts(node, tree, model)
+        if part.inside is not None:
+            return None if "modifierExtension" in value else self.parts(value, part.inside)
+        if part.element.model == "Reference":
+            return self._reference(value, part.element) or _absent(value)
+        if part.element.model in _HOLD_REFERENCES:
+            value = {name: each for name, each in value.items() if name not in _HOLD_REFERENCES[part.element.model]}
+        return _bare(value) or _absent(value)
 
     def _reference(self, reference: Resource, element: Element) -> Resource | None:
         target = reference.get("reference")
         if isinstance(target, str) and target.startswith("#"):
             return {"reference": target} if target in self._local else None
-        kind = target_type(reference)
-        if not ({kind} <= self._types if kind else element.targets <= self._types or element.names_a_subject):
+        if not may_lead_to(self._types, reference, element):
             return None
         rewritten = self._rewrite(reference, element)
-        return _plain(rewritten) if rewritten else None
+        return {name: _bare(rewritten[name]) for name in _REFERENCE_KEPT if name in rewritten} if rewritten else None
+
+
+def _parts(model: str, tree: Tree) -> _Parts:
+    known = elements(model)
+    parts = [
+        _Part(name, known[name], _parts(known[name].model or "", inside) if inside else None)
+        for name, inside in tree.items()
+    ]
+    return _Parts(tuple(parts), demanded(model))
+
+
+def _naming(medications: Iterable[Resource], kept: Resource) -> list[Resource]:
+    """The contained Medication by whose code alone the medicine has a name."""
+    target = kept.get("medicationReference", {}).get("reference")
+    return [
+        {"resourceType": "Medication", "id": medication["id"], "code": _bare(medication["code"])}
+        for medication in medications
+        if target == f"#{medication['id']}"
+    ]
 
 
 def _is_named_medication(resource: Mapping[str, Any]) -> bool:
     return resource.get("resourceType") == "Medication" and "id" in resource and "code" in resource
 
 
-def _plain(value: Any) -> Any:
-    """A copy of a JSON value without extensions."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items() if name != "extension" and not name.startswith("_")}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
+def _bare(value: Any) -> Any:
+    """A JSON value without extensions: the same object where it has none."""
+    if type(value) is list:
+        bare = [_bare(entry) for entry in value]
+        return value if all(one is other for one, other in zip(value, bare, strict=True)) else bare
+    if type(value) is not dict:
+        return value
+    kept = {name: _bare(part) for name, part in value.items() if name != "extension" and not name.startswith("_")}
+    return value if len(kept) == len(value) and all(kept[name] is value[name] for name in kept) else kept
 
 
 def _absent(node: Any) -> Resource | None:
@@ -165,9 +212,10 @@ def _absent(node: Any) -> Resource | None:
 
 def _meta(resource: Resource) -> Resource:
     meta = resource.get("meta", {})
-    kept = {name: _plain(meta[name]) for name in _META_KEPT if name in meta}
+    kept: Resource = {name: _bare(meta[name]) for name in _META_KEPT if name in meta}
     tags = [{name: tag[name] for name in _TAG_KEPT if name in tag} for tag in meta.get("tag", ())]
-    return {**kept, "tag": [*(tag for tag in tags if tag), dict(SUBSETTED)]}
+    kept["tag"] = [*(tag for tag in tags if tag), SUBSETTED]
+    return kept
 
 
 def _tree(path: Path, kind: str, paths: object) -> Tree:

@@ -61,7 +61,7 @@ def spread(items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolv
         for item in items:
             item.labels = frozenset()
         return
-    graph = _Graph(items, resolve)
+    graph = _Graph(items, own, resolve)
     labels = _one_patient(items, own)
     labels = _flow(labels, graph.down)
     labels = _flow(labels, graph.up)
@@ -69,40 +69,59 @@ def spread(items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolv
         item.labels = reached
 
 
-def at_path(resource: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
-    """The objects at `path` (`a` or `a.b`), whichever of the steps are lists."""
-    head, _, rest = path.partition(".")
-    value = resource.get(head)
+def _below(value: Any, path: str) -> Iterator[dict[str, Any]]:
+    """The objects at `path` (empty, or one step) in a value, whichever of the steps are lists."""
     for node in value if isinstance(value, list) else (value,):
         if isinstance(node, dict):
-            if rest:
-                yield from at_path(node, rest)
-            else:
+            if not path:
                 yield node
+            elif path in node:
+                yield from _below(node[path], "")
 
 
 class _Graph:
     """Which labels flow where. `up`: towards what tells of an item. `down`: from gatherer to gathered."""
 
-    def __init__(self, items: Sequence[Item], resolve: Resolve) -> None:
+    def __init__(self, items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolve) -> None:
         self.up: _Edges = {}
         self.down: _Edges = {}
-        place = {id(item): index for index, item in enumerate(items)}
+        self._place = {id(item): index for index, item in enumerate(items)}
+        self._resolve = resolve
+        # A thing takes labels from things alone, so where none has any of its own, none will.
+        things = any(labels and item.type in THINGS for item, labels in zip(items, own, strict=True))
         for index, item in enumerate(items):
-            for path in TELLS_OF.get(item.type, ()):
-                for target in _targets(item, path, resolve, place):
+            self._add_stated(index, item)
+            if things:
+                for target in self._things(item):
                     self._edge(self.up, target, index)
-            for path in GATHERS.get(item.type, ()):
-                for target in _targets(item, path, resolve, place):
-                    self._edge(self.up, target, index)
-                    self._edge(self.down, index, target)
-            for path in IS_THE_SAME.get(item.type, ()):
-                for target in _targets(item, path, resolve, place):
-                    self._same(index, target)
-            for target in _things(item, resolve, place):
-                self._edge(self.up, target, index)
 
-    def _same(self, one: int, other: int) -> None:
+    def _add_stated(self, index: int, item: Item) -> None:
+        resource = item.resource
+        for head, rest, add in _WAYS.get(resource["resourceType"], ()):
+            if head in resource:
+                for reference in _below(resource[head], rest):
+                    target = self._index_of(reference)
+                    if target is not None:
+                        add(self, index, target)
+
+    def _index_of(self, reference: dict[str, Any]) -> int | None:
+        target = self._resolve(reference) if "reference" in reference else None
+        return self._place.get(id(target)) if target is not None else None
+
+    def _things(self, item: Item) -> Iterator[int]:
+        for reference in item.findings.references if item.findings else ():
+            target = self._resolve(reference)
+            if target is not None and target.section is None and target.type in THINGS and id(target) in self._place:
+                yield self._place[id(target)]
+
+    def tells_of(self, teller: int, target: int) -> None:
+        self._edge(self.up, target, teller)
+
+    def gathers(self, gatherer: int, target: int) -> None:
+        self._edge(self.up, target, gatherer)
+        self._edge(self.down, gatherer, target)
+
+    def is_the_same(self, one: int, other: int) -> None:
         for edges in (self.up, self.down):
             self._edge(edges, one, other)
             self._edge(edges, other, one)
@@ -112,19 +131,21 @@ class _Graph:
         edges.setdefault(giver, []).append(taker)
 
 
-def _targets(item: Item, path: str, resolve: Resolve, place: Mapping[int, int]) -> Iterator[int]:
-    for reference in at_path(item.resource, path):
-        if "reference" in reference:
-            target = resolve(reference)
-            if target is not None and id(target) in place:
-                yield place[id(target)]
+_Way = tuple[str, str, Callable[[_Graph, int, int], None]]
 
 
-def _things(item: Item, resolve: Resolve, place: Mapping[int, int]) -> Iterator[int]:
-    for reference in item.findings.references if item.findings else ():
-        target = resolve(reference)
-        if target is not None and target.section is None and target.type in THINGS and id(target) in place:
-            yield place[id(target)]
+def _ways() -> dict[str, tuple[_Way, ...]]:
+    """For each type: top-level element, the path below it, and what to make of a reference that stands there."""
+    ways: dict[str, list[_Way]] = {}
+    for table, add in ((TELLS_OF, _Graph.tells_of), (GATHERS, _Graph.gathers), (IS_THE_SAME, _Graph.is_the_same)):
+        for kind, paths in table.items():
+            for path in paths:
+                head, _, rest = path.partition(".")
+                ways.setdefault(kind, []).append((head, rest, add))
+    return {kind: tuple(found) for kind, found in ways.items()}
+
+
+_WAYS: Final = _ways()
 
 
 def _one_patient(items: Sequence[Item], own: Sequence[frozenset[str]]) -> list[frozenset[str]]:

@@ -54,8 +54,10 @@ class Store(Protocol):
         ...
 
     async def permission_for(self, caller: str, patient: str, moment: datetime) -> Permission | None:
-        """The newest unexpired permission of this caller for this patient, if it holds at the moment. An older one never
-        stands in for one that was withdrawn or replaced."""
+        """The newest unexpired permission of this caller for this patient, if it holds at the moment.
+
+        An older one never stands in for one that was withdrawn or replaced.
+        """
         ...
 
     async def permission(self, permission_id: str) -> Permission | None:

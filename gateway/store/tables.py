@@ -172,8 +172,10 @@ def permissions_about(connection: sqlite3.Connection, patient: str) -> list[Perm
 
 
 def permission_for(connection: sqlite3.Connection, caller: str, patient: str, moment: datetime) -> Permission | None:
-    """The newest that hasn't expired, if it holds (`Permission.holds_at`). An older one never stands in for it: what was
-    asked last replaces what was asked before, and a withdrawal ends the matter until the patient is asked again."""
+    """The newest that hasn't expired, if it holds (`Permission.holds_at`). An older one never stands in for it.
+
+    What was asked last replaces what was asked before, and a withdrawal holds until the patient is asked again.
+    """
     found = connection.execute(
         _PERMISSIONS + "WHERE caller = ? AND patient = ? AND expires_at > ? ORDER BY number DESC LIMIT 1",
         (caller, patient, to_micros(moment)),

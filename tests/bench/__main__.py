@@ -10,12 +10,10 @@ import asyncio
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -23,8 +21,8 @@ from typing import Any
 import aiohttp
 
 from gateway.demo.run import fetch_token
-from gateway.sealed import new_master_key
 from tests.bench.payload import NHS_NUMBER, bundles
+from tests.processes import cpu_seconds, gateway, identity_provider, organisation, process, resident_mb
 
 SOURCES = ("RJ2", "G85005", "RPG")
 TYPES = {"RJ2": "acute-trust", "G85005": "gp-practice", "RPG": "mental-health-and-community-trust"}
@@ -37,74 +35,6 @@ MOST_RESIDENT_MB = 200
 BUILD = Path("build/bench")
 
 
-@contextmanager
-def process(state: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[str]:
-    """A process that says in `state` that it is ready."""
-    child = subprocess.Popen([sys.executable, "-m", *command], stdin=subprocess.PIPE, env={**os.environ, **(env or {})})
-    try:
-        until = time.monotonic() + 30
-        while not state.exists():
-            if child.poll() is not None or time.monotonic() > until:
-                raise SystemExit(f"{command[0]} did not start")
-            time.sleep(0.02)
-        yield state.read_text()
-    finally:
-        child.terminate()
-        child.wait(timeout=10)
-
-
-@contextmanager
-def gateway(folder: Path, addresses: dict[str, str], issuer: str) -> Iterator[tuple[str, int]]:
-    """The gateway, as `connectcare serve` runs it: its address and process id."""
-    new_master_key(folder / "master.key")
-    entries = [
-        {
-            "ods": ods,
-            "name": f"Organisation {ods}",
-            "type": TYPES[ods],
-            "stage": "sandbox",
-            "connector": "fhir_r4",
-            "address": addresses[ods],
-            "sections": [
-                *("demographics", "allergies", "medicines", "contacts"),
-                *("results", "problems", "immunisations", "care-team"),
-            ],
-            "settings": {"patient_by": "identifier"},
-        }
-        for ods in SOURCES
-    ]
-    (folder / "organisations.yaml").write_text(json.dumps({"organisations": entries}))
-    issuers = [{"issuer": issuer, "audience": "bench", "algorithms": ["ES256"], "allow_insecure_loopback": True}]
-    port = _free_port()
-    settings = {
-        "profile": "demo",
-        "public_url": f"http://127.0.0.1:{port}",
-        "data_dir": str(folder / "data"),
-        "key_file": str(folder / "master.key"),
-        "issuers": issuers,
-        "organisations_file": str(folder / "organisations.yaml"),
-    }
-    (folder / "settings.yaml").write_text(json.dumps(settings))
-    with (folder / "gateway.log").open("wb") as log_file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", "serve"]
-            + ["--config", str(folder / "settings.yaml"), "--port", str(port)],
-            stderr=log_file,
-        )
-        try:
-            yield f"http://127.0.0.1:{port}", child.pid
-        finally:
-            child.terminate()
-            child.wait(timeout=10)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 async def timed(call: Callable[[], Awaitable[Any]], times: int) -> list[float]:
     """Milliseconds of each of so many calls, one after the other."""
     found = []
@@ -115,25 +45,11 @@ async def timed(call: Callable[[], Awaitable[Any]], times: int) -> list[float]:
     return found
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process now."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def measure(base: str, pid: int, addresses: dict[str, str], issuer: str) -> dict[str, Any]:
     """The figures."""
     token = await fetch_token(issuer, "gp")
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await _ready(session, base)
         body = {"nhsNumber": NHS_NUMBER, "basis": "patient-agreed"}
         async with session.post(f"{base}/permissions", json=body, headers=headers) as granted:
             assert granted.status == 201, await granted.text()
@@ -177,18 +93,6 @@ async def measure(base: str, pid: int, addresses: dict[str, str], issuer: str) -
     }
 
 
-async def _ready(session: aiohttp.ClientSession, base: str) -> None:
-    for _ in range(600):
-        try:
-            async with session.get(f"{base}/readyz") as answer:
-                if answer.status == 200:
-                    return
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.05)
-    raise SystemExit("the gateway did not start")
-
-
 async def _peak_of(pid: int, record: Callable[[], Awaitable[Any]]) -> float:
     """The most resident memory seen while 20 records are asked for at once, ten times over."""
     peak = resident_mb(pid)
@@ -215,16 +119,12 @@ def main() -> None:
             )
             for ods in SOURCES
         }
-        identity = stack.enter_context(
-            process(
-                folder / "identity.state",
-                *("gateway.demo.identity", "--port", "0", "--audience", "bench"),
-                *("--state", str(folder / "identity.state")),
-            )
-        )
-        issuer = json.loads(identity)["issuer"]
-        base, pid = stack.enter_context(gateway(folder, addresses, issuer))
-        figures = asyncio.run(measure(base, pid, addresses, issuer))
+        issuer = stack.enter_context(identity_provider(folder))
+        organisations = [
+            organisation(ods, TYPES[ods], address, patient_by="identifier") for ods, address in addresses.items()
+        ]
+        running = stack.enter_context(gateway(folder, issuer, organisations))
+        figures = asyncio.run(measure(running.base, running.pid, addresses, issuer))
     figures |= {
         "sources": len(SOURCES),
         "source_delay_ms": DELAY_MS,

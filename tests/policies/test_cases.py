@@ -1,4 +1,4 @@
-"""Every example in `policies/cases` holds, by outcome and rule; together they cover the policy, and each rule matters."""
+"""Every example in `policies/cases` holds, by outcome and rule; they cover the policy; each rule matters."""
 
 from __future__ import annotations
 

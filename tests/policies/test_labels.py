@@ -12,6 +12,7 @@ from connectors.sdk.organisations import OrganisationType
 from gateway.policy.decide import Policy
 from gateway.policy.files import PolicyProblem
 from gateway.policy.labels import LabelTables
+from gateway.policy.r4 import elements
 from gateway.policy.spread import GATHERS, IS_THE_SAME, TELLS_OF
 from tests.policies.build import HIV, PSYCHOSIS, SCT, SOURCES, code, item, ref, resolver
 
@@ -213,7 +214,7 @@ def test_an_order_and_the_plan_it_is_based_on_are_the_same_medicine(policy: Poli
     order = item("MedicationRequest", "order", basedOn=[ref("MedicationRequest", "plan")])
     statement = item("MedicationStatement", "s", basedOn=[ref("MedicationRequest", "order")])
     labelled = labels_of(policy, statement, order, plan, _condition())
-    assert labelled == dict.fromkeys(("s", "order", "plan", "hiv"), {"HIV"})
+    assert labelled == {key: {"HIV"} for key in ("s", "order", "plan", "hiv")}
 
 
 def test_a_restriction_on_one_sources_demographics_holds_for_all(policy: Policy) -> None:
@@ -229,8 +230,6 @@ def test_circles_end(policy: Policy) -> None:
 
 
 def test_every_spreading_element_is_one_of_r4() -> None:
-    from gateway.policy.r4 import elements
-
     for table in (TELLS_OF, GATHERS, IS_THE_SAME):
         for kind, paths in table.items():
             for path in paths:
@@ -292,7 +291,7 @@ def test_a_wrong_csv_stops_start_up(policies: Path, tmp_path: Path, text: str, s
     ("file", "old", "new", "says"),
     [
         ("labels/hiv.yaml", '"86406008"', "86406008", "needs quotes"),
-        ("labels/hiv.yaml", "label: HIV", "label: PSY", "titled"),
+        ("labels/psychiatry.yaml", "label: PSY", "label: HIV", "titled"),
         ("labels/hiv.yaml", "owner: ", "owners: ", "must hold"),
         ("labels/hiv.yaml", 'version: "2026.1"', "version: 2026.1", "must be text"),
         ("labels/hiv.yaml", "codes:\n", "codes: []\nx:\n", "must hold"),

@@ -1,0 +1,172 @@
+"""Real processes for tests and measurements: sources, the identity provider, the gateway, each as in the world."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.sealed import new_master_key
+
+AUDIENCE = "tests"
+SECTIONS = (
+    *("demographics", "allergies", "medicines", "contacts"),
+    *("results", "problems", "immunisations", "care-team"),
+)
+
+
+@contextmanager
+def process(state: Path, *command: str) -> Iterator[str]:
+    """A process that says in `state` that it is ready; it is ended when the block is left."""
+    child = subprocess.Popen([sys.executable, "-m", *command], stdin=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 60
+        while not state.exists():
+            if child.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} did not start")
+            time.sleep(0.02)
+        yield state.read_text()
+    finally:
+        child.terminate()
+        child.wait(timeout=10)
+        if child.stdin:
+            child.stdin.close()
+
+
+@contextmanager
+def identity_provider(folder: Path) -> Iterator[str]:
+    """The demo identity provider: its issuer."""
+    state = folder / "identity.json"
+    command = ("gateway.demo.identity", "--port", "0", "--audience", AUDIENCE, "--state", str(state))
+    with process(state, *command) as said:
+        yield str(json.loads(said)["issuer"])
+
+
+def organisation(ods: str, kind: str, address: str, **settings: Any) -> dict[str, Any]:
+    """An entry of organisations.yaml that offers every section through `fhir_r4`."""
+    return {
+        "ods": ods,
+        "name": f"Organisation {ods}",
+        "type": kind,
+        "stage": "sandbox",
+        "connector": "fhir_r4",
+        "address": address,
+        "sections": list(SECTIONS),
+        "settings": settings,
+    }
+
+
+@dataclass
+class Gateway:
+    """A gateway process that can be started again after it was killed."""
+
+    folder: Path
+    issuer: str
+    organisations: list[dict[str, Any]] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    port: int = field(default_factory=lambda: free_port())
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None
+        return self.child.pid
+
+    def configure(self) -> None:
+        """Write the key, the settings and the organisations."""
+        new_master_key(self.folder / "master.key")
+        issuer = {"issuer": self.issuer, "audience": AUDIENCE, "algorithms": ["ES256"], "allow_insecure_loopback": True}
+        settings: dict[str, Any] = {
+            "profile": "demo",
+            "public_url": self.base,
+            "data_dir": str(self.data),
+            "key_file": str(self.folder / "master.key"),
+            "issuers": [issuer],
+            **self.more,
+        }
+        if self.organisations is not None:
+            file = self.folder / "organisations.yaml"
+            file.write_text(json.dumps({"organisations": self.organisations}))
+            settings["organisations_file"] = str(file)
+        (self.folder / "settings.yaml").write_text(json.dumps(settings))
+
+    def start(self) -> None:
+        """Start, and wait until it is ready."""
+        command = ["gateway.cli", "serve", "--config", str(self.folder / "settings.yaml"), "--port", str(self.port)]
+        with (self.folder / "gateway.log").open("ab") as log_file:
+            self.child = subprocess.Popen([sys.executable, "-m", *command], stdout=log_file, stderr=log_file)
+        until = time.monotonic() + 60
+        while not self._is_ready():
+            if self.child.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the gateway did not start: {(self.folder / 'gateway.log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.base}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, closed or said."""
+        assert self.child is not None
+        self.child.kill()
+        self.child.wait(timeout=10)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        assert self.child is not None
+        self.child.terminate()
+        self.child.wait(timeout=15)
+
+
+@contextmanager
+def gateway(
+    folder: Path, issuer: str, organisations: list[dict[str, Any]] | None = None, **more: Any
+) -> Iterator[Gateway]:
+    """A running gateway, as `connectcare serve` runs it."""
+    running = Gateway(folder, issuer, organisations, more)
+    running.configure()
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process now."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
