@@ -1,29 +1,50 @@
 """Step 7: is every item this patient's? Well-shaped? Within bounds? What is not is dropped, counted and alarmed.
 
 An aggregator that shows one patient's data to another's clinician is the failure that matters most here (VA.gov #3271;
-"Playing with FHIR", 2021). So the source's word is never enough: its Patient must carry the NHS number that was asked
-for, every resource must say that it is about that Patient, and no resource may speak of another. One resource about
-somebody else, and nothing of that source is used for this request: its search can't be trusted.
+"Playing with FHIR", 2021). So the source's word is never enough: its one Patient must carry the NHS number that was
+asked for, every resource must say that it is about that Patient, and no resource may speak of another. One resource
+about somebody else, and nothing of that source is used for this request: its search can't be trusted. A resource that
+doesn't say whom it is about is dropped alone, and its section can't be read as complete.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connectors.sdk.bundle import MAX_ENTRIES, examine
-from connectors.sdk.model import NHS_NUMBER_SYSTEM, Answer, Ask, Findings, Gap, Item, Outcome, Section
+from connectors.sdk.errors import TooMuch
+from connectors.sdk.model import (
+    SECTION_OF_TYPE,
+    SUPPORTING_TYPES,
+    Answer,
+    Ask,
+    Findings,
+    Gap,
+    Item,
+    Outcome,
+    Resource,
+    Section,
+)
+from connectors.sdk.nhs_number import same_number
 from gateway.audit.row import Alarm
+from gateway.patient_names import PatientNames, carries, own_url
 
 WRONG_PATIENT: Final = "wrong-patient"
 NO_PATIENT: Final = "no-patient"
+TOO_MUCH: Final = "too-much"
+UNREADABLE: Final = "unreadable"
 TOLD_QUARANTINED: Final = "sent something that could not be proven to be about this patient, so nothing of it is shown"
+TOLD_DROPPED: Final = "sent something that does not say which patient it is about, which is not shown"
 
-_PATIENT_ELEMENT: Final = {"AllergyIntolerance": "patient", "Immunization": "patient"}
-_HISTORY: Final = re.compile(r"/_history/[^/]+$")
-_TO_PATIENT: Final = re.compile(r"(?:^|/)Patient/[^/]+$")
+_SUBJECT_OF: Final = {"AllergyIntolerance": "patient", "Immunization": "patient"}
+_ABOUT: Final = ("subject", "patient")
+_SUBJECTS_OF_SPECIMENS: Final = frozenset({"Device", "Substance", "Location"})
+_FOCUS_ON_A_THING: Final = frozenset(
+    {"Condition", "Device", "Encounter", "MedicationRequest", "Observation", "Specimen"}
+)
+"""What an Observation may focus on and still tell of its subject: not a donor, a fetus or a relative."""
 
 
 @dataclass(slots=True)
@@ -35,110 +56,161 @@ class Guarded:
 
 
 def guard(answers: Iterable[Answer], asks: Mapping[str, Ask], address_of: Callable[[str], str]) -> Guarded:
-    """Check every answer. `address_of` gives a source's base address, to recognise its own absolute references."""
+    """Check every answer. `address_of` gives a source's base address, to recognise its own absolute references.
+
+    Raises nothing for what a source sent: what can't be read can't be vouched for either.
+    """
     guarded = Guarded([])
     for answer in answers:
         guarded.answers.append(answer)
-        if answer.items:
+        if answer.items or answer.outcome in (Outcome.ANSWERED, Outcome.PARTIAL):
             guarded.alarms.extend(_check(answer, asks[answer.source], address_of(answer.source)))
     return guarded
 
 
 def _check(answer: Answer, ask: Ask, address: str) -> list[Alarm]:
-    nhs_number = ask.nhs_number
+    try:
+        if len(answer.items) > 2 * MAX_ENTRIES:
+            raise TooMuch("items over the cap")
+        return _judge(answer, ask, address)
+    except TooMuch as error:
+        alarm = Alarm(source=answer.source, kind=TOO_MUCH, count=len(answer.items))
+        _quarantine(answer, ask, Gap.TOO_MUCH, TooMuch.told, str(error))
+        return [alarm]
+    except Exception as error:  # a shape that no check foresaw: nothing of it may pass, nobody else may suffer
+        _quarantine(answer, ask, Gap.IDENTITY_ALARM, TOLD_QUARANTINED, f"unreadable: {type(error).__name__}")
+        return [Alarm(source=answer.source, kind=UNREADABLE, count=1)]
+
+
+def _judge(answer: Answer, ask: Ask, address: str) -> list[Alarm]:
     for item in answer.items:
         if item.findings is None:
             item.findings, _ = examine(item.resource)
-    known = _known_addresses(answer.items, nhs_number, address)
-    strangers = sum(_speaks_of_another(item, nhs_number, known) for item in answer.items)
-    if strangers or not known or len(answer.items) > 2 * MAX_ENTRIES:
-        _quarantine(answer, ask)
-        return [Alarm(source=answer.source, kind=WRONG_PATIENT, count=max(strangers, 1))]
-    return _drop_unproven(answer, nhs_number, known)
+    names = _names_of(answer.items, ask.nhs_number, address)
+    strangers = sum(_speaks_of_another(item, names) for item in answer.items)
+    if strangers or not names.known:
+        kind, count = (WRONG_PATIENT, strangers) if strangers else (NO_PATIENT, 1)
+        _quarantine(answer, ask, Gap.IDENTITY_ALARM, TOLD_QUARANTINED, f"{kind}: {count}")
+        return [Alarm(source=answer.source, kind=kind, count=count)]
+    return _drop_unproven(answer, names)
 
 
-def _known_addresses(items: Iterable[Item], nhs_number: str, address: str) -> frozenset[str]:
-    """Every way in which this source may refer to the patient: empty where no Patient carries the NHS number."""
+def _names_of(items: Iterable[Item], nhs_number: str, address: str) -> PatientNames:
+    """How this source names the patient; nobody is known where none of its Patients carries the NHS number, or where
+    two do: one of them may be somebody else's record with a wrong number, and nobody guesses."""
+    proven = [item for item in items if item.type == "Patient" and carries(item.resource, nhs_number)]
     known: set[str] = set()
-    for item in items:
-        if item.section is Section.DEMOGRAPHICS and _carries(item.resource, nhs_number):
-            known |= {item.key, f"{address.rstrip('/')}/{item.key}"}
-            if item.full_url:
-                known.add(item.full_url)
-    return frozenset(known)
+    if len({item.key for item in proven}) == 1:
+        for item in proven:
+            url = own_url(item)
+            known |= {item.key, f"{address.rstrip('/')}/{item.key}", *([url] if url else [])}
+    return PatientNames(nhs_number, frozenset(known))
 
 
-def _carries(patient: dict[str, Any], nhs_number: str) -> bool:
-    return any(
-        identifier.get("system") == NHS_NUMBER_SYSTEM and identifier.get("value") == nhs_number
-        for identifier in patient.get("identifier", ())
-    )
-
-
-def _speaks_of_another(item: Item, nhs_number: str, known: frozenset[str]) -> bool:
+def _speaks_of_another(item: Item, names: PatientNames) -> bool:
     """True for a Patient that isn't this one, another NHS number, or a reference to another Patient."""
     findings = _findings(item)
-    if item.section is Section.DEMOGRAPHICS and item.key not in known:
+    nhs_number = names.nhs_number
+    if item.type == "Patient" and not (item.key in names.known and carries(item.resource, nhs_number)):
         return True
-    if findings.nhs_numbers - {nhs_number}:
+    for number in findings.nhs_numbers:
+        if not same_number(number, nhs_number):
+            return True
+    if "contained" in item.resource and not all(
+        carries(part, nhs_number) for part in _contained(item.resource) if part.get("resourceType") == "Patient"
+    ):
         return True
-    return any(_is_other_patient(reference, known) for reference in findings.references)
+    return any(map(names.is_other, findings.references))
 
 
-def _is_other_patient(reference: dict[str, Any], known: frozenset[str]) -> bool:
-    target = reference["reference"]
-    if not isinstance(target, str) or target.startswith("#"):
-        return not isinstance(target, str)
-    plain = _HISTORY.sub("", target)
-    return plain not in known and (bool(_TO_PATIENT.search(plain)) or reference.get("type") == "Patient")
+def _contained(resource: Resource) -> list[Resource]:
+    """The contained resources, also those that FHIR forbids: contained in a contained one."""
+    parts: list[Resource] = list(resource.get("contained", ()))
+    for part in parts:
+        parts.extend(part.get("contained", ()))
+    return parts
 
 
-def _quarantine(answer: Answer, ask: Ask) -> None:
+def _quarantine(answer: Answer, ask: Ask, gap: Gap, told: str, detail: str) -> None:
     answer.items = []
     answer.warnings = []
     answer.outcome = Outcome.FAILED
-    answer.gaps = dict.fromkeys(sorted(ask.sections), Gap.IDENTITY_ALARM)
-    answer.told = TOLD_QUARANTINED
+    answer.gaps = dict.fromkeys(sorted(ask.sections), gap)
+    answer.told = told
+    answer.detail = "; ".join(filter(None, (answer.detail, detail)))
 
 
-def _drop_unproven(answer: Answer, nhs_number: str, known: frozenset[str]) -> list[Alarm]:
+def _drop_unproven(answer: Answer, names: PatientNames) -> list[Alarm]:
     """Drop items that don't say whom they are about; their section can't be read as complete any more."""
     kept: list[Item] = []
-    dropped = 0
+    dropped: list[Item] = []
     for item in answer.items:
-        if item.section in (None, Section.DEMOGRAPHICS) or _is_about(item, nhs_number, known):
-            kept.append(item)
-        else:
-            dropped += 1
-            answer.gaps[item.section] = Gap.HELD_BACK
-    answer.items = kept
+        (kept if _is_proven(item, names) else dropped).append(item)
     if not dropped:
         return []
-    answer.outcome = Outcome.PARTIAL
-    return [Alarm(source=answer.source, kind=NO_PATIENT, count=dropped)]
+    answer.items = kept
+    for item in dropped:
+        section = SECTION_OF_TYPE.get(item.type, item.section)
+        if section is not None:
+            answer.gaps.setdefault(section, Gap.HELD_BACK)
+            answer.outcome = Outcome.PARTIAL
+            answer.told = answer.told or TOLD_DROPPED
+    return [Alarm(source=answer.source, kind=NO_PATIENT, count=len(dropped))]
 
 
-def _is_about(item: Item, nhs_number: str, known: frozenset[str]) -> bool:
+def _is_proven(item: Item, names: PatientNames) -> bool:
+    """True for an item of a kind that the record knows, in its own section, that is about the patient or explains."""
+    kind = item.type
+    if not item.original_id or item.section is not SECTION_OF_TYPE.get(kind):
+        return False
+    if item.section is Section.DEMOGRAPHICS:
+        return True
+    if item.section is None:
+        return kind in SUPPORTING_TYPES and _may_explain(item.resource, names)
+    return _is_about(item, names) and _says_nothing_else(item, names)
+
+
+def _is_about(item: Item, names: PatientNames) -> bool:
     resource = item.resource
     if item.type == "Appointment":
-        subjects = [participant.get("actor", {}) for participant in resource.get("participant", ())]
-        return any(_names(subject, resource, nhs_number, known) for subject in subjects)
-    subject = resource.get(_PATIENT_ELEMENT.get(item.type, "subject"))
-    return subject is not None and _names(subject, resource, nhs_number, known)
+        actors = [participant.get("actor", {}) for participant in resource.get("participant", ())]
+        return any(names.is_named_by(actor, resource) for actor in actors)
+    subject = resource.get(_SUBJECT_OF.get(item.type, "subject"))
+    return subject is not None and names.is_named_by(subject, resource)
 
 
-def _names(reference: dict[str, Any], resource: dict[str, Any], nhs_number: str, known: frozenset[str]) -> bool:
-    target = reference.get("reference")
-    if target is None:
-        return _carries({"identifier": [reference.get("identifier", {})]}, nhs_number)
-    if target.startswith("#"):
-        return any(
-            contained.get("resourceType") == "Patient"
-            and contained.get("id") == target[1:]
-            and _carries(contained, nhs_number)
-            for contained in resource.get("contained", ())
-        )
-    return _HISTORY.sub("", target) in known
+def _says_nothing_else(item: Item, names: PatientNames) -> bool:
+    """No part of it is about something other than the patient: neither its focus, nor a Patient without a number, nor
+    what is contained in it."""
+    resource = item.resource
+    for reference in _findings(item).logical:
+        if not names.is_named_by(reference, resource):
+            return False
+    for focus in resource.get("focus", ()) if item.type == "Observation" else ():
+        if not (names.is_named_by(focus, resource) or _leads_to(focus) in _FOCUS_ON_A_THING):
+            return False
+    return "contained" not in resource or all(
+        names.is_named_by(part[name], resource)
+        for part in _contained(resource)
+        if part.get("resourceType") in SECTION_OF_TYPE
+        for name in _ABOUT
+        if name in part
+    )
+
+
+def _may_explain(resource: Resource, names: PatientNames) -> bool:
+    """A supporting resource that belongs to a person (a Specimen, a Device) belongs to this one."""
+    return all(
+        names.is_named_by(resource[name], resource) or _leads_to(resource[name]) in _SUBJECTS_OF_SPECIMENS
+        for name in _ABOUT
+        if name in resource
+    )
+
+
+def _leads_to(reference: dict[str, Any]) -> str:
+    """The type of the target, by the reference's own path: `Device` of `https://x/fhir/Device/1`."""
+    path = str(reference.get("reference", "")).partition("/_history/")[0]
+    return path.rpartition("/")[0].rpartition("/")[2]
 
 
 def _findings(item: Item) -> Findings:

@@ -13,8 +13,8 @@ from gateway.merge import Record
 
 
 def require_patient(record: Record, look: Look) -> None:
-    """Raises NotFound where every source answered that it doesn't know the patient, or where the birth date differs;
-    NobodyAnswered where too few could answer to tell."""
+    """Raises NotFound where every source answered that it doesn't know the patient, where the birth date differs, or
+    where there was nobody to ask; NobodyAnswered where too few could answer to tell."""
     if not record.patients:
         _raise_unknown(record)
     if look.birth_date is not None and all(
@@ -28,6 +28,8 @@ def require_patient(record: Record, look: Look) -> None:
 
 
 def _raise_unknown(record: Record) -> None:
+    if not record.lines:
+        raise NotFound("No organisation that takes part now offers what was asked for.", rule="sources.none")
     missing = [line for line in record.lines if line.outcome is not Outcome.NO_RECORD]
     if not missing:
         raise NotFound(

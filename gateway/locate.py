@@ -48,8 +48,12 @@ class Locator:
         self._deadline = deadline
 
     def locate(self, caller: Caller, look: Look, may_see: frozenset[Section], now: float) -> dict[str, Ask]:
-        """One Ask for each organisation that offers a wanted section. `now` is the event loop's time."""
-        wanted = with_labelling(look.sections) & may_see
+        """One Ask for each organisation that offers a wanted section. `now` is the event loop's time.
+
+        Where the role may see none of the sections, every organisation is asked for the Patient alone: an unknown
+        patient is an error whoever asks, and an answer must account for every source.
+        """
+        wanted = with_labelling(look.sections) & may_see or may_see & {Section.DEMOGRAPHICS}
         return {
             organisation.ods: Ask(
                 nhs_number=look.nhs_number,
@@ -60,7 +64,7 @@ class Locator:
             )
             for organisation in sorted(self._organisations.sources(), key=lambda entry: entry.ods)
             if look.source in (None, organisation.ods)
-            and (wanted & organisation.sections or look.sections == {Section.DEMOGRAPHICS})
+            and (wanted & organisation.sections or wanted == {Section.DEMOGRAPHICS})
         }
 
 

@@ -10,18 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connectors.sdk.model import Gap, Item, Outcome, Section, SourceWarning
-
-_NO_KNOWN_ALLERGY_CODES = frozenset(
-    {
-        ("http://snomed.info/sct", "716186003"),  # No known allergy
-        ("http://snomed.info/sct", "409137002"),  # No known drug allergy
-        ("http://snomed.info/sct", "428197003"),  # No known insect allergy
-        ("http://snomed.info/sct", "429625007"),  # No known food allergy
-        ("http://snomed.info/sct", "428607008"),  # No known environmental allergy
-        ("http://snomed.info/sct", "1003774007"),  # No known latex allergy
-    }
-)
-_NOT_TRUE = frozenset({"refuted", "entered-in-error"})
+from gateway.allergies import ANY, denied_category, stands
 
 
 class AllergyState(StrEnum):
@@ -43,6 +32,10 @@ class ManifestLine:
     gaps: Mapping[Section, Gap] = field(default_factory=dict)
     warnings: tuple[SourceWarning, ...] = ()
     told: str = ""
+
+    def lacks(self, section: Section) -> bool:
+        """True where this source may hold more of a section than it gave: a gap, or its own warning that it does."""
+        return section in self.gaps or any(warning.section in (None, section) for warning in self.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +61,16 @@ class Manifest:
         return missing
 
 
-def is_no_known_allergy(item: Item) -> bool:
-    """True for a statement that the patient has no (known) allergy, rather than an allergy."""
-    codings = item.resource.get("code", {}).get("coding", ())
-    return any((coding.get("system"), coding.get("code")) in _NO_KNOWN_ALLERGY_CODES for coding in codings)
-
-
-def _is_denied(item: Item) -> bool:
-    statuses = item.resource.get("verificationStatus", {}).get("coding", ())
-    return any(status.get("code") in _NOT_TRUE for status in statuses)
-
-
 def allergy_state(allergies: Iterable[Item], lines: Iterable[ManifestLine]) -> AllergyState:
     """The state a clinician may rely on.
 
     A recorded allergy is known whoever else is silent. Without one, a single source that is missing for allergies
-    makes the state unavailable: "no known allergies" never survives a gap.
+    makes the state unavailable: "no known allergies" never survives a gap. "No known food allergy" alone is not "no
+    known allergies": of the rest nothing is recorded.
     """
-    stated = [item for item in allergies if not _is_denied(item)]
-    if any(not is_no_known_allergy(item) for item in stated):
+    denied = [denied_category(item) for item in allergies if stands(item)]
+    if None in denied:
         return AllergyState.KNOWN
-    if any(Section.ALLERGIES in line.gaps for line in lines):
+    if any(line.lacks(Section.ALLERGIES) for line in lines):
         return AllergyState.UNAVAILABLE
-    return AllergyState.NONE_KNOWN if stated else AllergyState.NOT_RECORDED
+    return AllergyState.NONE_KNOWN if ANY in denied else AllergyState.NOT_RECORDED

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from connectors.sdk.model import ODS_SYSTEM, Answer, Gap, Item, Outcome, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
+from gateway.allergies import is_no_known_allergy
 from gateway.audit.row import Alarm
 from gateway.guard import Guarded
-from gateway.manifest import ManifestLine, is_no_known_allergy
+from gateway.manifest import ManifestLine
 from gateway.sealed import Sealer
 
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"

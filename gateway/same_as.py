@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connectors.sdk.model import Item, Section
-from gateway.manifest import is_no_known_allergy
+from gateway.allergies import contradicts, is_no_known_allergy, stands
 
 _SNOMED: Final = "http://snomed.info/sct"
 _SAME_SYSTEM: Final = {"https://dmd.nhs.uk": _SNOMED}

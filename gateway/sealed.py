@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import secrets
 from functools import lru_cache
 from pathlib import Path
@@ -25,10 +26,12 @@ from connectors.sdk.nhs_number import is_nhs_number
 
 _ODS_DIGITS: Final = " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ODS_LENGTH: Final = 6
+_ODS: Final = re.compile(rf"[0-9A-Z]{{1,{_ODS_LENGTH}}}")
 _PREFIX_LENGTH: Final = 39
 _DIGEST_LENGTH: Final = 14
 SEALED_LENGTH: Final = _PREFIX_LENGTH + 1 + _DIGEST_LENGTH
 MASTER_KEY_BYTES: Final = 32
+_SEALED_ID: Final = re.compile(rf"[a-z2-7]{{{_PREFIX_LENGTH}}}\.[a-z2-7]{{{_DIGEST_LENGTH}}}")
 
 
 class Unsealable(ValueError):
@@ -87,6 +90,9 @@ class Sealer:
         return self._open(self._patients, sealed).decode()
 
     def _prefix(self, nhs_number: str, source: str) -> str:
+        if not is_nhs_number(nhs_number):
+            # Nine digits are sealed and the check digit is made again: a wrong one would open as another number.
+            raise ValueError("not an NHS number")
         packed = int(nhs_number[:9]).to_bytes(4, "big") + _pack_ods(source).to_bytes(4, "big")
         return _base32(self._ids.encrypt(packed, None))
 
@@ -101,22 +107,23 @@ class Sealer:
 
     def open_id(self, sealed: str) -> tuple[str, str]:
         """(NHS number, ODS code of the source) of a sealed id. Raises Unsealable."""
-        prefix, dot, digest = sealed.partition(".")
-        if len(prefix) != _PREFIX_LENGTH or dot != "." or len(digest) != _DIGEST_LENGTH:
+        if not _SEALED_ID.fullmatch(sealed):
             raise Unsealable("not a sealed id")
-        packed = self._open(self._ids, prefix)
+        packed = self._open(self._ids, sealed[:_PREFIX_LENGTH])
         nine = f"{int.from_bytes(packed[:4], 'big'):09d}"
         return _with_check_digit(nine), _unpack_ods(int.from_bytes(packed[4:], "big"))
 
     def seal_cursor(self, state: dict[str, Any], bound_to: str) -> str:
         """A page cursor that only the caller named by `bound_to` can use."""
-        sealed = self._cursors.encrypt(msgspec.json.encode(state), [bound_to.encode()])
-        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return _base64(self._cursors.encrypt(msgspec.json.encode(state), [bound_to.encode()]))
 
     def open_cursor(self, cursor: str, bound_to: str) -> dict[str, Any]:
         """Raises Unsealable where it was altered or belongs to somebody else."""
         try:
             sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            # The decoder skips what isn't base64: only the spelling that we made is accepted.
+            if _base64(sealed) != cursor:
+                raise ValueError("another spelling")
             return msgspec.json.decode(self._cursors.decrypt(sealed, [bound_to.encode()]), type=dict[str, Any])
         except (ValueError, InvalidTag) as error:
             raise Unsealable("not a cursor of this caller") from error
@@ -133,6 +140,10 @@ class Sealer:
         return opened
 
 
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
 def _base32(data: bytes) -> str:
     return base64.b32encode(data).decode().rstrip("=").lower()
 
@@ -144,8 +155,8 @@ def _from_base32(text: str) -> bytes:
 
 
 def _pack_ods(code: str) -> int:
-    if not code or len(code) > _ODS_LENGTH:
-        raise ValueError("an ODS code of an organisation has one to six characters")
+    if not _ODS.fullmatch(code):
+        raise ValueError("an ODS code of an organisation has one to six capitals or digits")
     number = 0
     for character in code.ljust(_ODS_LENGTH):
         number = number * len(_ODS_DIGITS) + _ODS_DIGITS.index(character)

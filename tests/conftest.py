@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.canaries import leaked
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -20,3 +22,17 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the folder of real payloads is absent: {SHARED_DATA}")
     return SHARED_DATA
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the whole run: no clinical content in any store, log or temporary file that it left behind."""
+    if hasattr(session.config, "workerinput"):
+        return  # the controller sees the folders of all its workers
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory is None or factory._basetemp is None:
+        return
+    found = list(leaked(factory._basetemp))
+    for path, canary in found:
+        print(f"\nclinical content was kept: {canary} in {path}")
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

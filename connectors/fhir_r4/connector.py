@@ -22,6 +22,7 @@ from connectors.sdk.errors import (
 )
 from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES, Answer, Ask, Gap, Item, Outcome, Section
+from connectors.sdk.nhs_number import same_number
 
 _OMITTING: Final = frozenset(
     {"incomplete", "suppressed", "timeout", "throttled", "too-costly", "forbidden", "security"}
@@ -56,81 +57,83 @@ class _Found:
     detail: str = ""
 
 
-class FhirR4:
-    """One R4 source."""
+class _Looking:
+    """One Ask on its way: the Patient, and every section's searches."""
 
-    def __init__(self, source: str, settings: Settings, client: SourceClient) -> None:
-        self._source = source
+    def __init__(self, settings: Settings, client: SourceClient, ask: Ask) -> None:
         self._settings = settings
         self._client = client
+        self._ask = ask
 
-    async def ask(self, ask: Ask) -> Answer:
-        """See Connector."""
-        before = self._client.calls
+    @property
+    def calls(self) -> int:
+        """How many requests went out for this Ask."""
+        return self._client.calls
+
+    async def look(self) -> tuple[Entry, dict[Section, list[_Found]]]:
+        """The Patient, and what each asked section's searches brought. Raises a `SourceError` without a Patient."""
         if self._settings.patient_by == "identifier":
-            patient, found = await self._ask_at_once(ask)
-        else:
-            patient = await self._patient(ask)
-            by_id = f"={quote(str(patient.resource['id']), safe='')}"
-            found = await self._sections(ask, by_id)
-        answer = self._answer(ask, patient, found)
-        answer.calls = self._client.calls - before
-        return answer
+            return await self._at_once()
+        patient = await self._patient()
+        if not any(same_number(number, self._ask.nhs_number) for number in patient.findings.nhs_numbers):
+            # Somebody else's id must not be searched with; the gateway's guard sees the Patient, and alarms.
+            return patient, {section: [_Found(gap=Gap.IDENTITY_ALARM)] for section in self._ask.sections}
+        return patient, await self._sections(f"={quote(str(patient.resource['id']), safe='')}")
 
-    async def aclose(self) -> None:
-        """See Connector."""
-        await self._client.aclose()
-
-    async def _ask_at_once(self, ask: Ask) -> tuple[Entry, dict[Section, list[_Found]]]:
-        by_identifier = f".identifier={self._identifier(ask)}"
-        sections = asyncio.ensure_future(self._sections(ask, by_identifier))
+    async def _at_once(self) -> tuple[Entry, dict[Section, list[_Found]]]:
+        sections = asyncio.ensure_future(self._sections(f".identifier={self._identifier()}"))
         try:
-            patient = await self._patient(ask)
+            patient = await self._patient()
             return patient, await sections
         finally:
             sections.cancel()
+            await asyncio.gather(sections, return_exceptions=True)  # its connections go back to the pool before we do
 
-    def _identifier(self, ask: Ask) -> str:
-        return quote(f"{self._settings.identifier_system}|{ask.nhs_number}", safe="")
+    def _identifier(self) -> str:
+        return quote(f"{self._settings.identifier_system}|{self._ask.nhs_number}", safe="")
 
-    async def _patient(self, ask: Ask) -> Entry:
-        page = await self._page(f"Patient?identifier={self._identifier(ask)}&_count=3", ask, of_patient="identifier")
-        patients = [entry for entry in page.entries if entry.resource.get("resourceType") == "Patient"]
+    async def _patient(self) -> Entry:
+        page = await self._page(f"Patient?identifier={self._identifier()}&_count=3", of_patient="identifier")
+        patients = [entry for entry in page.entries if entry.mode == "match" and _type_of(entry) == "Patient"]
         if page.held_back:
             raise WrongContent("the Patient has a broken shape")
+        if any(_tells_of_omission(entry) for entry in page.entries):
+            raise WrongContent("the source says that its answer about the Patient is not whole")
+        if len(patients) > 1 or (page.total or 0) > 1:
+            raise Ambiguous("several Patients carry the NHS number")
         if not patients:
             raise NoRecord("no Patient carries the NHS number")
-        if len(patients) > 1:
-            raise Ambiguous("several Patients carry the NHS number")
         return patients[0]
 
-    async def _sections(self, ask: Ask, by_patient: str) -> dict[Section, list[_Found]]:
+    async def _sections(self, by_patient: str) -> dict[Section, list[_Found]]:
         """One entry for each asked section. A search that fails leaves a gap in its own section only."""
         plan = [
-            (section, search) for section in sorted(ask.sections) for search in self._settings.searches_for(section)
+            (section, search)
+            for section in sorted(self._ask.sections)
+            for search in self._settings.searches_for(section)
         ]
-        results = await asyncio.gather(*(self._search(search, ask, by_patient) for _, search in plan))
-        found: dict[Section, list[_Found]] = {section: [] for section in ask.sections}
+        results = await asyncio.gather(*(self._search(search, by_patient) for _, search in plan))
+        found: dict[Section, list[_Found]] = {section: [] for section in self._ask.sections}
         for (section, _), result in zip(plan, results, strict=True):
             found[section].append(result)
         return found
 
-    async def _search(self, search: Search, ask: Ask, by_patient: str) -> _Found:
+    async def _search(self, search: Search, by_patient: str) -> _Found:
         query = [*search.params.items(), *(("_include", value) for value in search.include)]
         query.append(("_count", str(self._settings.page_size)))
         url = f"{search.type}?{search.patient}{by_patient}&{urlencode(query)}"
         found = _Found()
         try:
-            await self._read_pages(url, search, ask, found)
+            await self._read_pages(url, search, found)
         except SourceError as error:
             found.gap, found.detail = _gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
         return found
 
-    async def _read_pages(self, url: str, search: Search, ask: Ask, found: _Found) -> None:
+    async def _read_pages(self, url: str, search: Search, found: _Found) -> None:
         total: int | None = None
-        seen: set[str] = set()
+        seen = {self._client.resolve(url)}
         for number in range(self._settings.max_pages):
-            page = await self._page(url, ask, of_patient=None if number else str(search.patient))
+            page = await self._page(url, of_patient=None if number else str(search.patient))
             found.entries.extend(page.entries)
             found.held_back += page.held_back.total()
             if len(found.entries) > MAX_ENTRIES:
@@ -147,16 +150,37 @@ class FhirR4:
             raise TooMuch("pages over the cap")
         _check_complete(search, found, total)
 
-    async def _page(self, url: str, ask: Ask, *, of_patient: str | None) -> Page:
+    async def _page(self, url: str, *, of_patient: str | None) -> Page:
         body = await self._client.get(
-            url, deadline=ask.deadline, headers={**self._settings.headers, "X-Request-ID": ask.request_id}
+            url, deadline=self._ask.deadline, headers={**self._settings.headers, "X-Request-ID": self._ask.request_id}
         )
         page = read_bundle(body)
         if of_patient is not None and page.self_link is not None:
             _check_self_link(page.self_link, of_patient)
         return page
 
-    def _answer(self, ask: Ask, patient: Entry, found: dict[Section, list[_Found]]) -> Answer:
+
+class FhirR4:
+    """One R4 source."""
+
+    def __init__(self, source: str, settings: Settings, client: SourceClient) -> None:
+        self._source = source
+        self._settings = settings
+        self._client = client
+
+    async def ask(self, ask: Ask) -> Answer:
+        """See Connector."""
+        looking = _Looking(self._settings, self._client.counted(), ask)
+        patient, found = await looking.look()
+        answer = self._answer(patient, found)
+        answer.calls = looking.calls
+        return answer
+
+    async def aclose(self) -> None:
+        """See Connector."""
+        await self._client.aclose()
+
+    def _answer(self, patient: Entry, found: dict[Section, list[_Found]]) -> Answer:
         answer = Answer(self._source, Outcome.ANSWERED)
         self._take(patient, answer)
         for section, searches in found.items():
@@ -172,7 +196,7 @@ class FhirR4:
         return answer
 
     def _take(self, entry: Entry, answer: Answer) -> None:
-        kind = str(entry.resource.get("resourceType"))
+        kind = _type_of(entry)
         if kind not in SECTION_OF_TYPE and kind not in SUPPORTING_TYPES:
             return
         answer.items.append(
@@ -197,21 +221,24 @@ def _gap_of(error: SourceError) -> Gap:
 
 def _check_complete(search: Search, found: _Found, total: int | None) -> None:
     """Notes a gap where the source counted more than it sent, or says itself that something is left out."""
-    matches = sum(
-        1 for entry in found.entries if entry.mode == "match" and entry.resource.get("resourceType") == search.type
-    )
+    matches = sum(1 for entry in found.entries if entry.mode == "match" and _type_of(entry) == search.type)
     if found.held_back:
         found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: {found.held_back} resources of broken shape held back"
     elif total is not None and total > matches:
         found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source counted {total} and sent {matches}"
     for entry in found.entries:
-        if entry.resource.get("resourceType") == "OperationOutcome" and _tells_of_omission(entry):
+        if _tells_of_omission(entry):
             found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source says that its answer is not whole"
 
 
+def _type_of(entry: Entry) -> str:
+    return str(entry.resource["resourceType"])
+
+
 def _tells_of_omission(entry: Entry) -> bool:
+    """True for an OperationOutcome entry that says that something is missing from the answer."""
     issues = entry.resource.get("issue")
-    return any(
+    return _type_of(entry) == "OperationOutcome" and any(
         issue.get("severity") in ("fatal", "error") or issue.get("code") in _OMITTING
         for issue in (issues if isinstance(issues, list) else ())
         if isinstance(issue, dict)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from connectors.sdk.auth import AuthSettings, NoAuth, TlsSettings
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, SECTION_OF_TYPE, Section
+
+_SET_BY_CONNECTOR: Final = frozenset({"patient", "subject", "identifier", "_count", "_include", "_format"})
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 
 
 class Search(BaseModel):
@@ -31,6 +35,14 @@ class Search(BaseModel):
         if value not in SECTION_OF_TYPE or value == "Patient":
             offered = ", ".join(sorted(set(SECTION_OF_TYPE) - {"Patient"}))
             raise ValueError(f"{value} serves no section; use one of {offered}")
+        return value
+
+    @field_validator("params")
+    @classmethod
+    def _free(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name.partition(":")[0].partition(".")[0] in _SET_BY_CONNECTOR:
+                raise ValueError(f"{name} is set by the connector itself; take it out")
         return value
 
 
@@ -59,16 +71,25 @@ class Settings(BaseModel):
 
     auth: AuthSettings = NoAuth()
     tls: TlsSettings = TlsSettings()
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
     patient_by: Literal["identifier", "logical-id"] = "logical-id"
     identifier_system: str = NHS_NUMBER_SYSTEM
     page_size: int = Field(default=200, ge=1, le=1000)
     max_pages: int = Field(default=50, ge=1, le=500)
     searches: Mapping[Section, tuple[Search, ...]] = Field(default_factory=dict)
 
+    @field_validator("headers")
+    @classmethod
+    def _no_secrets(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if {name.lower() for name in value} & {"authorization", "proxy-authorization", "cookie"}:
+            raise ValueError("a header that proves who we are belongs under auth, with its value in a file")
+        return value
+
     @model_validator(mode="after")
     def _fitting(self) -> Settings:
         for section, searches in self.searches.items():
+            if not searches:
+                raise ValueError(f"{section} has no search and would look empty; take it out of the sections instead")
             for search in searches:
                 if SECTION_OF_TYPE[search.type] is not section:
                     raise ValueError(

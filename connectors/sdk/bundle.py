@@ -158,6 +158,7 @@ def examine(resource: Resource) -> tuple[Findings, int]:
     found = Findings()
     level: list[Any] = [resource]
     for _ in range(MAX_DEPTH):
+        deeper: list[Any] = []
         for node in level:
             if type(node) is dict:
                 if "reference" in node:
@@ -166,15 +167,17 @@ def examine(resource: Resource) -> tuple[Findings, int]:
                     found.logical.append(node)
                 if "system" in node:
                     _note_system(node, found)
-        level = [
-            value
-            for node in level
-            for value in (node.values() if type(node) is dict else node)
-            if type(value) in _CONTAINERS
-        ]
-        if not level:
+                values: Any = node.values()
+            else:
+                values = node
+            for value in values:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    deeper.append(value)
+        if not deeper:
             _note_security(resource, found)
             return found, _encode(resource).count(b":")
+        level = deeper
     raise TooMuch("nesting over the cap")
 
 

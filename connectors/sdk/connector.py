@@ -6,22 +6,18 @@ Adding a connector edits no shared file: `organisations.yaml` names the folder, 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-import connectors
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.http import Transport
+from connectors.sdk.installed import available, package
 from connectors.sdk.model import Answer, Ask
 from connectors.sdk.organisations import Organisation
 
-_NOT_CONNECTORS = frozenset({"sdk", "kit", "template"})
+__all__ = ["Connector", "Setup", "available", "connect"]
 
 
 class Connector(Protocol):
@@ -49,42 +45,28 @@ class Setup:
     transport: Transport | None = field(default=None)
 
 
-class ConnectorPackage(Protocol):
-    """What the package of a connector exposes."""
-
-    Settings: type[BaseModel]
-    connect: Callable[[Setup], Connector]
-
-
-def available() -> list[str]:
-    """The names of the connectors that are installed."""
-    folders = {entry for root in connectors.__path__ for entry in Path(root).iterdir() if entry.is_dir()}
-    return sorted(
-        folder.name
-        for folder in folders
-        if folder.name not in _NOT_CONNECTORS and (folder / "__init__.py").exists() and folder.name[0].isalpha()
-    )
-
-
 def connect(
     organisation: Organisation, *, file: str = "organisations.yaml", transport: Transport | None = None
 ) -> Connector:
-    """The connector of an organisation, with its settings checked. Raises ConfigurationError with a remedy."""
-    name = organisation.connector
-    if name is None or name not in available():
-        raise ConfigurationError(
-            f"{file}: {organisation.ods} names the connector {name!r}, which does not exist. "
-            f"Use one of: {', '.join(available())}."
-        )
-    package: Any = importlib.import_module(f"connectors.{name}")
+    """The connector of an organisation, with its settings checked. Raises ConfigurationError with a remedy.
+
+    `load_organisations` has checked the same with the file's own line; what remains for here is what only shows when
+    the connector is built: a secret that can't be read, a certificate that doesn't fit its key.
+    """
+    where = f"{file}: {organisation.ods}"
+    if organisation.connector is None:
+        raise ConfigurationError(f"{where} names no connector. Use one of: {', '.join(available())}.")
     try:
-        settings = package.Settings.model_validate(dict(organisation.settings))
+        found = package(organisation.connector)
+        settings = found.Settings.model_validate(dict(organisation.settings))
+        built: Connector = found.connect(Setup(organisation, settings, transport))
+    except LookupError as error:
+        raise ConfigurationError(f"{where}: {error}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ConfigurationError(
-            f"{file}: {organisation.ods}: settings.{where}: {first['msg']}. "
-            f"See connectors/{name}/README.md for what it accepts."
-        ) from error
-    built: Connector = package.connect(Setup(organisation, settings, transport))
+        name = ".".join(str(step) for step in ("settings", *first["loc"]))
+        remedy = f"See connectors/{organisation.connector}/README.md for what it accepts."
+        raise ConfigurationError(f"{where}: {name}: {first['msg']}. {remedy}") from error
+    except (ConfigurationError, ValueError) as error:
+        raise ConfigurationError(f"{where}: {error}") from error
     return built

@@ -15,9 +15,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from connectors.sdk.address import address_fault
 from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.installed import package
 from connectors.sdk.model import Section
 
 SANDBOX_ADDRESS: Final = "sandbox"
@@ -112,13 +114,7 @@ def load_organisations(path: Path, *, addresses: Mapping[str, str] | None = None
 
 
 def _entry_nodes(path: Path) -> list[tuple[CommentedMap, int]]:
-    try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}). Name another file.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
+    document = _document(path)
     if not isinstance(document, CommentedMap) or list(document) != ["organisations"]:
         raise _wrong(path, 1, "the file must hold one key, organisations", "Put every entry under organisations:.")
     entries = document["organisations"]
@@ -130,6 +126,21 @@ def _entry_nodes(path: Path) -> list[tuple[CommentedMap, int]]:
     return [(node, _line(entries, index)) for index, node in enumerate(entries)]
 
 
+def _document(path: Path) -> Any:
+    try:
+        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: can't be read ({error.strerror}). Name another file.") from error
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise _wrong(path, line, "not UTF-8", "Save the file as UTF-8.") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise _wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
+    except YAMLError as error:
+        raise _wrong(path, 1, "not YAML: it holds a character that YAML doesn't allow", "Remove it.") from error
+
+
 def _read_entry(path: Path, node: CommentedMap, line: int, addresses: Mapping[str, str]) -> Organisation:
     values = _plain(node)
     if values.get("ods") in addresses:
@@ -139,6 +150,7 @@ def _read_entry(path: Path, node: CommentedMap, line: int, addresses: Mapping[st
     except ValidationError as error:
         raise explain(path, node, line, error) from error
     _check_whole(path, node, line, entry)
+    _check_settings(path, node, entry)
     return entry
 
 
@@ -153,13 +165,29 @@ def _check_whole(path: Path, node: CommentedMap, line: int, entry: Organisation)
         raise _wrong(path, line, f"{entry.ods} has a connector but no address", "Give the address of its system.")
     if not entry.sections:
         raise _wrong(path, line, f"{entry.ods} offers no sections", f"List some of: {', '.join(Section)}.")
-    if entry.address == SANDBOX_ADDRESS and entry.stage is not Stage.SANDBOX:
+    if entry.address != SANDBOX_ADDRESS:
+        if fault := address_fault(entry.address):
+            raise _wrong(path, _line(node, "address"), f"the address of {entry.ods} {fault}", "Correct it.")
+    elif entry.stage is not Stage.SANDBOX:
         raise _wrong(
             path,
             _line(node, "address"),
             f"{entry.ods} is {entry.stage.value} at a sandbox address",
             "Give the address of its system, or set stage: sandbox.",
         )
+
+
+def _check_settings(path: Path, node: CommentedMap, entry: Organisation) -> None:
+    """The connector exists, and its own model accepts the settings."""
+    if entry.connector is None:
+        return
+    try:
+        package(entry.connector).Settings.model_validate(dict(entry.settings))
+    except LookupError as error:
+        raise _wrong(path, _line(node, "connector"), str(error), "Correct the name, or install it.") from error
+    except ValidationError as error:
+        line = _line(node, "settings" if "settings" in node else "connector")
+        raise explain(path, node, line, error, inside="settings") from error
 
 
 def explain(path: Path, node: CommentedMap, line: int, error: ValidationError, inside: str = "") -> ConfigurationError:
@@ -177,7 +205,9 @@ def explain(path: Path, node: CommentedMap, line: int, error: ValidationError, i
         return _wrong(path, line, f"unknown key {name}", "Remove it, or correct its spelling.")
     if first["type"] == "missing":
         return _wrong(path, line, f"{name} is missing", "Add it.")
-    return _wrong(path, line, f"{name}: {first['msg']}", "Correct the value.")
+    if first["type"] == "string_type":
+        return _wrong(path, line, f"{name} is not text", "Put it in quotes.")
+    return _wrong(path, line, f"{name}: {first['msg'].removeprefix('Value error, ')}", "Correct the value.")
 
 
 def _wrong(path: Path, line: int, what: str, remedy: str) -> ConfigurationError:

@@ -67,17 +67,32 @@ class _Filter:
         self._resolve = resolve
         self._looks: dict[int, _Look] = {}
         self._shown: dict[int, Shown] = {}
+        self._given_up: set[int] = set()
         self._references = References(resolve, self._shown, patient)
         self._filtered = Filtered()
 
     def run(self) -> Filtered:
         self._decide_items()
-        self._reach_supporting()
-        for item in self._items:
-            look = self._looks.get(id(item))
-            if look is not None and look.shown:
-                self._show(item, look)
+        while True:
+            self._reach_supporting()
+            built = [(item, self._built(item)) for item in self._items if self._shown.get(id(item))]
+            unshowable = [item for item, resource in built if resource is None]
+            if not unshowable:
+                break
+            # Others may refer to them, so everything is looked at again without them. Rare, and each round ends some.
+            self._give_up(unshowable)
+        for item, resource in built:
+            if resource is not None:
+                self._keep(item, resource)
         return self._filtered
+
+    def _give_up(self, unshowable: Iterable[Item]) -> None:
+        self._filtered.withheld[UNSHOWABLE] += len(gone := {id(item) for item in unshowable})
+        self._given_up |= gone
+        for item in self._items:
+            if id(item) in gone or item.section is None:
+                self._shown.pop(id(item), None)
+                self._looks.pop(id(item), None)
 
     def _decide_items(self) -> None:
         for item in self._items:
@@ -109,7 +124,7 @@ class _Filter:
                     waiting.append(target)
 
     def _gains(self, target: Item, by: _Look) -> bool:
-        if target.type not in SUPPORTING_TYPES:
+        if target.type not in SUPPORTING_TYPES or id(target) in self._given_up:
             return False
         offered = self._as_far_as(target, by)
         known = self._looks.get(id(target))
@@ -135,11 +150,12 @@ class _Filter:
             return references_in([rest, *self._contained(item, self._looks[id(item)])])
         return item.findings.references if item.findings else references_in(item.resource)
 
-    def _show(self, item: Item, look: _Look) -> None:
-        resource = self._outline(item) if look.shown is Shown.OUTLINE else self._whole(item, look)
-        if resource is None:
-            self._filtered.withheld[UNSHOWABLE] += 1
-            return
+    def _built(self, item: Item) -> Resource | None:
+        look = self._looks[id(item)]
+        return self._outline(item) if look.shown is Shown.OUTLINE else self._whole(item, look)
+
+    def _keep(self, item: Item, resource: Resource) -> None:
+        look = self._looks[id(item)]
         if look.shown is Shown.OUTLINE and item.section is not None:
             self._filtered.outlined[look.rule] += 1
         self._filtered.items.append(item if resource is item.resource else _with(item, resource))
@@ -172,8 +188,12 @@ class _Filter:
         if not all(survives(reference) for reference in item.findings.references):
             return True
         resource = item.resource
-        return any(_may_name(resource[name]) for name in _present(resource)) or any(
-            "valueReference" in extension or "extension" in extension for extension in resource.get("extension", ())
+        return (
+            any(_may_name(resource[name]) for name in _present(resource))
+            or any(
+                "valueReference" in extension or "extension" in extension for extension in resource.get("extension", ())
+            )
+            or any(_states_a_type(value) for value in resource.values())
         )
 
     def _contained(self, item: Item, look: _Look) -> list[Resource]:
@@ -220,6 +240,13 @@ def _may_name(value: Any) -> bool:
     by display alone."""
     nodes = value if isinstance(value, list) else (value,)
     return any(not isinstance(node, dict) or "reference" not in node for node in nodes)
+
+
+def _states_a_type(value: Any) -> bool:
+    """True for a value that may be a Reference which says by `type` alone where it leads."""
+    if type(value) is dict:
+        return type(value.get("type")) is str and "reference" not in value
+    return type(value) is list and any(_states_a_type(entry) for entry in value)
 
 
 def _without_empty(resource: Resource) -> Resource:

@@ -143,7 +143,7 @@ class _Keeping:
         for group in kept_parts.demanded:
             if not group & kept.keys() and group & node.keys():
                 return None
-        return kept or None
+        return kept
 
     def _value(self, value: Any, part: _Part) -> Any:
         if type(value) is list:
@@ -151,7 +151,7 @@ class _Keeping:
         if type(value) is not dict:
             return value
         if part.inside is not None:
-            return None if "modifierExtension" in value else self.parts(value, part.inside)
+            return None if "modifierExtension" in value else self.parts(value, part.inside) or None
         if part.element.model == "Reference":
             return self._reference(value, part.element) or _absent(value)
         if part.element.model in _HOLD_REFERENCES:

@@ -96,7 +96,13 @@ class RuleBook:
                 refuse(path, f"the id {rule.id} is taken ({_taken(rules, rule.id)})", "Give this rule its own @id.")
             rules[rule.id] = rule
             texts.append(text)
-        return cls(rules, "\n".join(texts), schema)
+        try:
+            return cls(rules, "\n".join(texts), schema)
+        except ValueError as error:
+            raise PolicyProblem(
+                f"{folder / 'schema.cedarschema'}: it doesn't know every role and type of organisation that the "
+                f"gateway knows ({error}). Put the missing one back into its entity."
+            ) from error
 
     def ask(
         self,

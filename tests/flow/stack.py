@@ -91,7 +91,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(data: Path, *, canaries: bool = False, **settings: Any) -> AsyncIterator[Stack]:
+async def running(data: Path, *, canaries: bool = True, **settings: Any) -> AsyncIterator[Stack]:
     """A gateway with its data in `data`; settings as given, else the demo's."""
     key_file = data / "master.key"
     if not key_file.exists():

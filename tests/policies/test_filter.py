@@ -128,6 +128,8 @@ def test_of_a_party_that_the_source_did_not_send_the_name_stays(policy: Policy) 
         ({"performer": [{"display": "Dr Ahmed"}]}, True),
         ({"performer": [{"reference": "urn:uuid:1", "display": "Dr Ahmed"}]}, True),
         ({"performer": [{"reference": "CareTeam/x", "display": "HIV team"}]}, False),
+        ({"performer": [{"type": "CareTeam", "display": "HIV team"}]}, False),
+        ({"performer": [{"type": "Organization", "display": "RJ2"}]}, True),
         ({"encounter": {"display": "HIV clinic"}}, False),
         ({"encounter": {"identifier": {"value": "1"}}}, False),
         ({"encounter": {"reference": "urn:uuid:1", "display": "HIV clinic"}}, False),
@@ -194,6 +196,60 @@ def test_an_appointment_of_which_nobody_is_left_can_not_be_shown(policy: Policy)
     filtered = seen_by(Role.GP, policy, [item("Appointment", "a", participant=[gone])])
     assert filtered.items == []
     assert filtered.withheld == {UNSHOWABLE: 1}
+
+
+def test_what_refers_to_an_item_that_can_not_be_shown_loses_the_reference(policy: Policy) -> None:
+    gone = {"actor": ref("Practitioner", "gone"), "status": "accepted"}
+    booked = item("Appointment", "a", participant=[gone], supportingInformation=[ref("Condition", "c")])
+    contact = item("Encounter", "e", appointment=[ref("Appointment", "a")], serviceProvider=ref("Organization", "org"))
+    filtered = seen_by(Role.GP, policy, [booked, contact, *around()])
+    assert ids(filtered) == {"e", "org", "asthma"}
+    assert "appointment" not in valid(shown(filtered, "e"))
+    assert filtered.withheld == {UNSHOWABLE: 1}
+
+
+@pytest.mark.parametrize(
+    "turned", [{"modifierExtension": [{"url": "u", "valueBoolean": True}]}, {"implicitRules": "u"}]
+)
+def test_what_turns_its_own_meaning_round_is_not_outlined(policy: Policy, turned: dict[str, Any]) -> None:
+    request = item("MedicationRequest", "r", medicationCodeableConcept={"text": "Aspirin"}, **turned)
+    assert ids(seen_by(Role.GP, policy, [request])) == {"r"}
+    filtered = seen_by(Role.SOCIAL_WORKER, policy, [request])
+    assert filtered.items == []
+    assert filtered.withheld == {UNSHOWABLE: 1}
+
+
+def test_an_outline_keeps_why_a_mandatory_element_is_absent_and_no_other_extension(policy: Policy) -> None:
+    absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    other = {"url": "https://example.org/secret", "valueString": "secret"}
+    contact = item("Encounter", "e", extension=[other], period={"start": "2026-01-01", "_end": {"extension": [other]}})
+    del contact.resource["status"]
+    contact.resource |= {"class": {"extension": [other, absent]}, "_status": {"extension": [absent, other]}}
+    resource = valid(shown(seen_by(Role.SOCIAL_WORKER, policy, [contact]), "e"))
+    assert resource["class"] == {"extension": [absent]}
+    assert resource["_status"] == {"extension": [absent]}
+    assert resource["period"] == {"start": "2026-01-01"}
+    assert "extension" not in resource
+
+
+def test_a_backbone_with_a_modifier_is_not_outlined(policy: Policy) -> None:
+    place = {"location": ref("Location", "ward"), "modifierExtension": [{"url": "u", "valueBoolean": True}]}
+    contact = item("Encounter", "e", location=[place])
+    assert "location" not in shown(seen_by(Role.SOCIAL_WORKER, policy, [contact, *around()]), "e")
+
+
+def test_a_refuted_problem_says_so_in_outline(policy: Policy) -> None:
+    refuted = code("refuted", system="http://terminology.hl7.org/CodeSystem/condition-ver-status")
+    problem = item("Condition", "c", code=code(ASTHMA, text="Asthma"), verificationStatus=refuted, note=[{"text": "n"}])
+    resource = valid(shown(seen_by(Role.OCCUPATIONAL_THERAPIST, policy, [problem]), "c"))
+    assert set(resource) == {"resourceType", "id", "meta", "verificationStatus", "code", "subject"}
+
+
+def test_an_outline_of_an_organisation_keeps_identifiers_without_their_assigner(policy: Policy) -> None:
+    trust = item("Organization", "org", identifier=[{"value": "RJ2", "assigner": {"display": "HIV clinic"}}])
+    contact = item("Encounter", "e", serviceProvider=ref("Organization", "org"))
+    resource = valid(shown(seen_by(Role.SOCIAL_WORKER, policy, [contact, trust]), "org"))
+    assert resource["identifier"] == [{"value": "RJ2"}]
 
 
 def test_nulls_that_keep_the_place_of_a_primitive_stay(policy: Policy) -> None:

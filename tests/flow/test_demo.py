@@ -1,0 +1,185 @@
+"""`connectcare demo` as a person uses it: real processes, real HTTP, Ctrl-C; and nothing clinical is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.canaries import leaked
+from tests.flow.stack import GRACE, WINSTON, resources
+from tests.processes import free_port
+
+ROLES = (
+    *("gp", "hospital-doctor", "nurse", "district-nurse"),
+    *("occupational-therapist", "social-worker", "privacy-officer", "commissioner"),
+)
+
+
+@dataclass
+class Demo:
+    """A running demo."""
+
+    port: int
+    data: Path
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+    welcome: str
+
+    def command(self, *arguments: str) -> str:
+        """Another `connectcare` command in another terminal."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *arguments, "--port", str(self.port)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stderr == ""
+        return done.stdout
+
+    def call(self, address: str, token: str = "", body: Any = None) -> tuple[int, str, dict[str, str]]:
+        url = address if address.startswith("http") else f"http://127.0.0.1:{self.port}{address}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        data = None
+        if body is not None:
+            data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        request = urllib.request.Request(url, data=data, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode(), dict(error.headers)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "XDG_RUNTIME_DIR": str(folder / "temporary")}
+    port = free_port()
+    command = ["gateway.cli", "demo", "--port", str(port), "--data", str(folder / "data"), "--canaries"]
+    with (folder / "stderr.log").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "$everything" in line:
+            break
+    running = Demo(port, folder / "data", process, environment, "".join(lines))
+    yield running
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    process.stdout.close()
+
+
+def test_it_says_all_that_one_needs_to_begin(demo: Demo) -> None:
+    assert f"http://127.0.0.1:{demo.port}" in demo.welcome
+    people = json.loads(demo.command("demo", "patients", "--json"))
+    assert len(people) >= 6
+    assert all(set(person) == {"nhsNumber", "birthDate", "name", "story"} for person in people)
+    for person in people:
+        assert person["nhsNumber"] in demo.welcome
+    for role in ROLES:
+        assert role in demo.welcome
+    for ods in ("RJ2", "G85005", "RPG", "709", "703"):
+        assert f"/_sandbox/{ods}" in demo.welcome
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_token_is_printed_and_nothing_else(demo: Demo, role: str) -> None:
+    token = demo.command("demo", "token", "--as", role)
+    assert token.count(".") == 2
+    assert token.strip() + "\n" == token
+
+
+def test_the_readme_story(demo: Demo) -> None:
+    """Refused, told how to ask, agreed, shown; and the social worker sees less."""
+    records = {}
+    for role in ("gp", "social-worker"):
+        token = demo.command("demo", "token", "--as", role).strip()
+        everything = f"/fhir/R4/Patient/{GRACE}/$everything"
+        status, body, _ = demo.call(everything, token)
+        assert status == 403
+        assert "POST /permissions" in body
+        status, body, headers = demo.call("/permissions", token, {"nhsNumber": GRACE, "basis": "patient-agreed"})
+        assert status == 201
+        assert json.loads(body)["expiresAt"]
+        assert headers["location"]
+        status, body, headers = demo.call(everything, token)
+        assert status == 200
+        assert headers["connect-care-sources"].count("=") == 7
+        records[role] = body
+    assert len(records["social-worker"]) < len(records["gp"]) / 2
+    assert "CANARY" in records["gp"]
+
+
+def test_the_opted_out_patient_is_refused(demo: Demo) -> None:
+    token = demo.command("demo", "token", "--as", "gp").strip()
+    status, body, _ = demo.call("/permissions", token, {"nhsNumber": WINSTON, "basis": "patient-agreed"})
+    assert status == 403
+    assert "opted out" in body
+
+
+def test_a_sandbox_can_be_made_to_misbehave(demo: Demo) -> None:
+    control = next(line.split()[1] for line in demo.welcome.splitlines() if "/_sandbox/RJ2" in line)
+    token = demo.command("demo", "token", "--as", "nurse").strip()
+    demo.call("/permissions", token, {"nhsNumber": GRACE, "basis": "patient-agreed"})
+    for mode in ("broken", "garbage", "lying", "lying-quietly", "bomb", "no-allergies", "redirecting"):
+        assert demo.call(control, body={"mode": mode})[0] == 200
+        status, body, headers = demo.call(f"/fhir/R4/Patient/{GRACE}/$everything", token)
+        assert status == 200, mode
+        assert "RJ2=answered" not in headers["connect-care-sources"]
+        sources = {resource["meta"]["tag"][0]["code"] for resource in resources(json.loads(body))}
+        assert "G85005" in sources
+        assert ("RJ2" in sources) == (mode == "no-allergies")
+    assert demo.call(control, body={"mode": "well"})[0] == 200
+
+
+def test_ctrl_c_ends_all_of_it_and_nothing_clinical_is_left(demo: Demo) -> None:
+    state = json.loads((demo.data / "sandboxes.json").read_text())
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(timeout=20) == 0
+    for address in (*state["addresses"].values(), f"http://127.0.0.1:{demo.port}/livez"):
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(address, timeout=2)
+    kept = [path.name for path in demo.data.parent.rglob("*") if path.is_file()]
+    assert "connect-care.sqlite3" in kept
+    assert "gateway.log" in kept
+    assert not list(leaked(demo.data.parent))
+    everything_kept = b"".join(
+        p.read_bytes() for p in demo.data.parent.rglob("*") if p.is_file() and p.suffix != ".json"
+    )
+    assert GRACE.encode() not in everything_kept
+
+
+def test_a_port_that_is_taken_is_told(demo: Demo, tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", "demo", "--port", port, "--data", str(tmp_path / "d")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Choose another" in done.stderr

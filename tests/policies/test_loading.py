@@ -1,0 +1,191 @@
+"""Everything wrong with the policies stops start-up, with the file and what to do; what can't be judged is withheld."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cedarpy
+import pytest
+
+from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.model import Section
+from connectors.sdk.organisations import OrganisationType
+from gateway.caller.model import Role
+from gateway.policy import decide
+from gateway.policy.decide import Policy, best_circumstances
+from gateway.policy.files import PolicyProblem, read_text
+from gateway.policy.model import Shown
+from gateway.policy.rules import ERROR_RULE
+
+BEST = best_circumstances(Role.GP, OrganisationType.GP_PRACTICE, Section.RESULTS, OrganisationType.ACUTE_TRUST)
+RULE = """@id("test.rule") @title("t") @why("w") @owner("o")
+permit (principal, action in Action::"see", resource == Section::"results");
+"""
+
+
+@pytest.fixture
+def folder(policies: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "policies"
+    shutil.copytree(policies, copy, ignore=shutil.ignore_patterns("cases"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('@id("test.rule")', "", "no @id"),
+        ('@title("t")', '@title("  ")', "no @title"),
+        ('@why("w")', "", "no @why"),
+        ('@owner("o")', "@owner", "no @owner"),
+        ('@id("test.rule")', '@id("section.results")', "taken .section.results.cedar"),
+        ('@id("test.rule")', '@id("policy.error")', "taken .built in"),
+        ('Section::"results"', 'Section::"result"', "doesn't fit the schema"),
+        ("permit (", "permitt (", "not Cedar"),
+        ("resource == ", "resource == ?resource, ", "not Cedar"),
+        ('resource == Section::"results"', "resource == ?resource", "holds 0 rules"),
+        (");\n", ");\npermit (principal, action, resource);\n", "holds 2 rules"),
+        (
+            ");\n",
+            ') when { principal.rol == Role::"gp" };\n',
+            "doesn't fit the schema",
+        ),
+    ],
+)
+def test_a_wrong_rule_stops_start_up(folder: Path, old: str, new: str, says: str) -> None:
+    file = folder / "rules" / "test.cedar"
+    assert old in RULE
+    file.write_text(RULE.replace(old, new, 1))
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Policy.load(folder)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("schema.cedarschema", "entity Role enum", "entity Role enumm", "not a Cedar schema"),
+        ("schema.cedarschema", ', "see-sources" appliesTo', " appliesTo", "doesn't fit the schema"),
+        ("outlines.yaml", "Condition: [clinicalStatus", "Condition: [clinicalState", "no element clinicalState"),
+        ("outlines.yaml", "MedicationRequest: [status, intent,", "MedicationRequest: [status,", "leaves out intent"),
+        (
+            "outlines.yaml",
+            "medicationCodeableConcept, medicationReference",
+            "medicationReference",
+            "leaves out medicationC",
+        ),
+        ("outlines.yaml", "    - participant.status\n", "", "leaves out status"),
+        ("outlines.yaml", "    - class\n", "", "leaves out class"),
+        ("outlines.yaml", "  Specimen: [type]\n", "", "must hold"),
+        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: []\n", "must list elements"),
+        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type, extension]\n", "no element extension"),
+        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type]\n  Composition: [title]\n", "must hold"),
+        ("outlines.yaml", "  problems: name\n", "", "told must hold"),
+    ],
+)
+def test_a_wrong_schema_or_outline_stops_start_up(folder: Path, file: str, old: str, new: str, says: str) -> None:
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(PolicyProblem, match=says):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ('"nurse", ', "nurse"),
+        ('\n  "council", "commissioner"', "every role and type of organisation"),
+        (', "results"', "results"),
+        (', "MH"', "MH"),
+        (', "including-sensitive"', "including-sensitive"),
+    ],
+)
+def test_a_word_that_the_schema_lost_stops_start_up(folder: Path, lost: str, says: str) -> None:
+    """Every word that the gateway may use is one of the schema."""
+    path = folder / "schema.cedarschema"
+    text = path.read_text()
+    assert lost in text
+    path.write_text(text.replace(lost, '\n  "commissioner"' if "council" in lost else "", 1))
+    with pytest.raises(PolicyProblem, match=says):
+        Policy.load(folder)
+
+
+def test_a_door_that_the_schema_does_not_have_stops_start_up(folder: Path) -> None:
+    (folder / "rules" / "doors" / "door.see-sources.cedar").unlink()
+    path = folder / "schema.cedarschema"
+    path.write_text(path.read_text().replace(', "see-sources"', "", 1))
+    with pytest.raises(PolicyProblem, match="doesn't know the action see-sources"):
+        Policy.load(folder)
+
+
+def test_an_absent_folder_or_file_stops_start_up(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(PolicyProblem, match="can't be read"):
+        Policy.load(tmp_path / "nowhere")
+    with pytest.raises(PolicyProblem, match="can't be read"):
+        read_text(folder)
+    (folder / "outlines.yaml").write_text("- a list\n")
+    with pytest.raises(PolicyProblem, match="keys and values"):
+        Policy.load(folder)
+    (folder / "outlines.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyProblem, match="can't be read"):
+        Policy.load(folder)
+
+
+def test_the_hash_names_the_policies_in_force(folder: Path, policies: Path, tmp_path: Path) -> None:
+    assert Policy.load(folder).hash == Policy.load(policies).hash  # cases are examples, and decide nothing
+    extra = tmp_path / "full.csv"
+    extra.write_text("system,code,label\nhttp://snomed.info/sct,1,STD\n")
+    hashes = {Policy.load(folder).hash, Policy.load(folder, [extra]).hash}
+    for file in ("rules/sections/section.results.cedar", "outlines.yaml", "labels/hiv.yaml", "source-labels.yaml"):
+        comment = "//\n" if file.endswith("cedar") else "# a comment\n"
+        (folder / file).write_text((folder / file).read_text() + comment)
+        hashes.add(Policy.load(folder).hash)
+    assert len(hashes) == 6
+
+
+def test_any_error_withholds(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.load(policies)
+    assert policy.decide(BEST).shown is Shown.WHOLE
+    real = cedarpy.is_authorized
+
+    def failing(*arguments: object) -> cedarpy.AuthzResult:
+        result = real(*arguments)  # type: ignore[arg-type]
+        result.diagnostics.errors.append("a rule was skipped")
+        result._diagnostics._diagnostics["errors"] = ["a rule was skipped"]
+        return result
+
+    monkeypatch.setattr(cedarpy, "is_authorized", failing)
+    fresh = replace(BEST, purpose="ETREAT")
+    decision = policy.decide(fresh)
+    assert (decision.shown, decision.rule) == (Shown.WITHHELD, ERROR_RULE)
+    assert "could not be judged" in decision.why
+    assert policy.may("read-audit", Role.PRIVACY_OFFICER, OrganisationType.ACUTE_TRUST).shown is Shown.WITHHELD
+
+
+def test_a_decision_is_remembered_and_the_memory_is_bounded(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.load(policies)
+    asked = 0
+    real = cedarpy.is_authorized
+
+    def counting(*arguments: object) -> cedarpy.AuthzResult:
+        nonlocal asked
+        asked += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cedarpy, "is_authorized", counting)
+    monkeypatch.setattr(decide, "_MEMO_LIMIT", 2)
+    policy._memo.clear()
+    tuples = [replace(BEST, section=section) for section in (Section.RESULTS, Section.ALLERGIES, Section.MEDICINES)]
+    for each in (tuples[0], tuples[0], tuples[1], tuples[2]):
+        policy.decide(each)
+    assert asked == 3
+    assert len(policy._memo) == 1
+
+
+def test_the_rule_of_a_decision_says_why(policy: Policy) -> None:
+    decision = policy.decide(BEST)
+    assert decision.why == policy.rules[decision.rule].why
+    assert policy.rules["label.sensitive.agreement"].effect == "forbid"
