@@ -1,7 +1,7 @@
 """What an AllergyIntolerance says: that there is an allergy, or that none is known, and of which kind.
 
-FHIR writes "no known allergies" as one more AllergyIntolerance. Taking it for an allergy, or an allergy for it, are both
-dangerous; so are "no known food allergies" read as "no known allergies", and a statement that its source took back.
+FHIR writes "no known allergies" as one more AllergyIntolerance. Taking it for an allergy, or an allergy for it, are
+both dangerous; so are "no known food allergies" read as "no known allergies", and a statement that was taken back.
 """
 
 from __future__ import annotations

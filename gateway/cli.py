@@ -5,23 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
-import uvicorn
 
-from connectors.sdk.errors import ConfigurationError, SourceError
-from gateway import log
-from gateway.app import create_app, write_contract
-from gateway.demo import state as demo_state
-from gateway.demo.run import DemoFailed, DemoOptions, fetch_token
-from gateway.demo.run import run as run_demo
-from gateway.policy.decide import Policy
-from gateway.policy.matrix import matrix
-from gateway.sealed import new_master_key
-from gateway.settings import Settings, SettingsError, load_settings
-from gateway.store.interface import StoreUnusable
+# A command imports what it needs when it runs: `demo token` is typed between two curls, and must not wait for a server.
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Connect Care: a federated, live patient record.")
 demo = typer.Typer(invoke_without_command=True, help="Sandboxes, a demo identity provider and the gateway, at once.")
@@ -31,12 +21,6 @@ app.add_typer(demo, name="demo")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
 
-_STOPPING: Final = (
-    *(ConfigurationError, DemoFailed, SettingsError, SourceError, StoreUnusable),
-    *(demo_state.NoDemo, OSError, ValueError),
-)
-"""What stops a command with its own sentence; anything else is a fault of ours."""
-
 Port = Annotated[int | None, typer.Option(help="The gateway's port on 127.0.0.1.")]
 
 
@@ -44,8 +28,26 @@ def main() -> None:
     """The command line."""
     try:
         app()
-    except _STOPPING as error:
+    except Exception as error:
+        if not isinstance(error, _stopping()):
+            raise
         _stop(str(error))
+
+
+_STOPPING: Final = {
+    "connectors.sdk.errors": ("ConfigurationError", "SourceError"),
+    "gateway.demo.run": ("DemoFailed",),
+    "gateway.demo.state": ("NoDemo",),
+    "gateway.settings": ("SettingsError",),
+    "gateway.store.interface": ("StoreUnusable",),
+}
+"""What stops a command with its own sentence, by module. Anything else but OSError and ValueError is a fault of ours."""
+
+
+def _stopping() -> tuple[type[Exception], ...]:
+    # An exception whose module was never imported wasn't raised.
+    loaded = ((sys.modules[module], names) for module, names in _STOPPING.items() if module in sys.modules)
+    return (*(getattr(module, name) for module, names in loaded for name in names), OSError, ValueError)
 
 
 def _stop(sentence: str) -> NoReturn:
@@ -60,6 +62,12 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
 ) -> None:
     """Run the gateway."""
+    import uvicorn
+
+    from gateway import log
+    from gateway.app import create_app
+    from gateway.settings import load_settings
+
     settings = load_settings(config)
     log.setup(production=not settings.is_demo)
     server = uvicorn.Server(
@@ -89,8 +97,10 @@ def demo_run(
 ) -> None:
     """Run the demo until Ctrl-C."""
     if context.invoked_subcommand is None:
+        from gateway.demo.run import DemoOptions, run
+
         chosen = port if port is not None else int(os.environ.get("PORT") or 8000)
-        run_demo(DemoOptions(port=chosen, data=data, canaries=canaries, organisations=organisations))
+        run(DemoOptions(port=chosen, data=data, canaries=canaries, organisations=organisations))
 
 
 @demo.command("token")
@@ -99,7 +109,10 @@ def demo_token(
     port: Port = None,
 ) -> None:
     """Print an access token of the running demo, and nothing else."""
-    typer.echo(asyncio.run(fetch_token(demo_state.find(port)["issuer"], who)))
+    from gateway.demo.state import find
+    from gateway.demo.token import fetch_token
+
+    typer.echo(asyncio.run(fetch_token(find(port)["issuer"], who)))
 
 
 @demo.command("patients")
@@ -108,9 +121,10 @@ def demo_patients(
     port: Port = None,
 ) -> None:
     """List the running demo's made-up patients."""
+    from gateway.demo.state import find
+
     people = [
-        {name: person[name] for name in ("nhsNumber", "birthDate", "name", "story")}
-        for person in demo_state.find(port)["people"]
+        {name: person[name] for name in ("nhsNumber", "birthDate", "name", "story")} for person in find(port)["people"]
     ]
     if as_json:
         typer.echo(json.dumps(people, indent=2, ensure_ascii=False))
@@ -121,17 +135,21 @@ def demo_patients(
 
 @policy.command("matrix")
 def policy_matrix(
-    policies: Annotated[Path, typer.Option(help="The folder of policies.")] = Settings.model_fields[
-        "policies_dir"
-    ].default,
+    policies: Annotated[Path | None, typer.Option(help="The folder of policies; the shipped ones by default.")] = None,
 ) -> None:
     """Print who sees what, generated from the policies."""
-    typer.echo(matrix(Policy.load(policies)))
+    from gateway.policy.decide import Policy
+    from gateway.policy.matrix import matrix
+    from gateway.settings import Settings
+
+    typer.echo(matrix(Policy.load(policies or Settings.model_fields["policies_dir"].default)))
 
 
 @keys.command("new")
 def keys_new(file: Annotated[Path, typer.Argument(help="Where to write it; never over an existing file.")]) -> None:
     """Make a master key that only its owner can read."""
+    from gateway.sealed import new_master_key
+
     try:
         new_master_key(file)
     except FileExistsError:
@@ -141,6 +159,9 @@ def keys_new(file: Annotated[Path, typer.Argument(help="Where to write it; never
 @app.command()
 def openapi(file: Annotated[Path, typer.Argument(help="The contract to write.")]) -> None:
     """Write the OpenAPI contract of Connect Care's own API."""
+    from gateway.app import create_app, write_contract
+    from gateway.settings import load_settings
+
     values: dict[str, Any] = {
         "profile": "demo",
         "public_url": "http://127.0.0.1:8000",

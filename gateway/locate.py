@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connectors.sdk.model import Ask, AskedBy, Section
-from connectors.sdk.organisations import Organisations
+from connectors.sdk.organisations import Organisation, Organisations, OrganisationType
 from gateway.caller.model import Caller
 
 _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
@@ -23,12 +23,14 @@ _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
 """Sections whose sensitivity labels spread into another (the contact whose reason is a labelled condition). They are
 asked for together, so that an item is judged alike whichever search it is seen through."""
 
+_PATIENT: Final = frozenset({Section.DEMOGRAPHICS})
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one request wants to see of one patient.
 
-    `door` is the route's template, for the audit. `source` restricts the look to one organisation (read by id).
+    `door` is the route's template, for the audit. `source` is the one organisation whose item is read by id.
     `birth_date` is the second fact that must agree with what the sources hold.
     """
 
@@ -48,7 +50,7 @@ class Locator:
         self._deadline = deadline
 
     def locate(self, caller: Caller, look: Look, may_see: frozenset[Section], now: float) -> dict[str, Ask]:
-        """One Ask for each organisation that offers a wanted section. `now` is the event loop's time.
+        """One Ask for each organisation that can help. `now` is the event loop's time.
 
         Where the role may see none of the sections, every organisation is asked for the Patient alone: an unknown
         patient is an error whoever asks, and an answer must account for every source.
@@ -57,15 +59,26 @@ class Locator:
         return {
             organisation.ods: Ask(
                 nhs_number=look.nhs_number,
-                sections=(wanted & organisation.sections) | {Section.DEMOGRAPHICS},
+                sections=sections,
                 asked_by=_asked_by(caller),
                 deadline=now + min(self._deadline, organisation.budget),
                 request_id=look.request_id,
             )
             for organisation in sorted(self._organisations.sources(), key=lambda entry: entry.ods)
-            if look.source in (None, organisation.ods)
-            and (wanted & organisation.sections or wanted == {Section.DEMOGRAPHICS})
+            if (sections := _asked_of(organisation, look, wanted))
         }
+
+
+def _asked_of(organisation: Organisation, look: Look, wanted: frozenset[Section]) -> frozenset[Section]:
+    """The sections that this organisation is asked for, with the Patient that proves whose they are; or none."""
+    offered = wanted & organisation.sections
+    if look.source not in (None, organisation.ods):
+        # A look at one source's allergies needs the others': "no known allergies" is never shown without them.
+        offered &= look.sections & {Section.ALLERGIES}
+    # Whichever the door, it's the same Patient that carries the record, and the same practice that is the patient's.
+    if offered or wanted == _PATIENT or (wanted and organisation.type is OrganisationType.GP_PRACTICE):
+        return offered | _PATIENT
+    return frozenset()
 
 
 def with_labelling(sections: frozenset[Section]) -> frozenset[Section]:

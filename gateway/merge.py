@@ -5,21 +5,24 @@ The same medicine at the GP and in hospital stays two items; `gateway.same_as` g
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connectors.sdk.model import ODS_SYSTEM, Answer, Gap, Item, Outcome, Section
+import msgspec
+
+from connectors.sdk.model import ODS_SYSTEM, Answer, Item, Outcome, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
 from gateway.allergies import is_no_known_allergy
 from gateway.audit.row import Alarm
 from gateway.guard import Guarded
 from gateway.manifest import ManifestLine
+from gateway.patient_names import HISTORY, own_url
 from gateway.sealed import Sealer
+from gateway.search.dates import BEGINNING, span
 
+_UNDATED: Final = BEGINNING - 1
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"
-_HISTORY: Final = re.compile(r"/_history/[^/]+$")
 _SECTION_ORDER: Final = {section: place for place, section in enumerate(Section)}
 _DATES: Final = (
     "effectiveDateTime",
@@ -62,54 +65,48 @@ class Merger:
         self._organisations = organisations
 
     def merge(self, guarded: Guarded, nhs_number: str, asked: frozenset[Section]) -> Record:
-        """Raises nothing: what can't be used was taken out by the guard."""
-        items = [item for answer in guarded.answers for item in self._of_source(answer, nhs_number)]
-        lines = tuple(self._line(answer, asked) for answer in guarded.answers)
-        if any(Section.ALLERGIES in line.gaps for line in lines):
+        """The same record, whatever the order in which sources and items came. Raises nothing: what can't be used was
+        taken out by the guard."""
+        answers = sorted(guarded.answers, key=lambda answer: answer.source)
+        items = [item for answer in answers for item in self._of_source(answer, nhs_number)]
+        lines = tuple(self._line(answer, asked) for answer in answers)
+        if any(line.lacks(Section.ALLERGIES) for line in lines):
             # "No known allergies" never survives a missing allergy source (ARCHITECTURE: completeness is data).
             items = [item for item in items if not (item.section is Section.ALLERGIES and is_no_known_allergy(item))]
-        practice = registered_practice(items)
+        practice = registered_practice(items, {answer.source for answer in answers})
         _name_the_patient(items, nhs_number, practice)
         index = {f"{item.type}/{item.sealed_id}": item for item in items}
-        return Record(nhs_number, sorted(items, key=_order), lines, asked, guarded.alarms, index, practice)
+        alarms = sorted(guarded.alarms, key=lambda alarm: (alarm.source, alarm.kind))
+        return Record(nhs_number, sorted(items, key=_order), lines, asked, alarms, index, practice)
 
     def _of_source(self, answer: Answer, nhs_number: str) -> list[Item]:
         organisation = self._organisations.get(answer.source)
         address = (organisation.address or "").rstrip("/") if organisation else ""
         name = organisation.name if organisation else answer.source
-        items = list(_newest_of_each(answer.items).values())
-        own: dict[str, str] = {}
-        for item in items:
+        kept = _newest_of_each(answer.items)
+        sealed = {}
+        for key, item in kept.items():
             item.sealed_id = self._sealer.seal_id(nhs_number, item.source, item.type, item.original_id)
-            sealed = (
-                f"Patient/{nhs_number}" if item.section is Section.DEMOGRAPHICS else f"{item.type}/{item.sealed_id}"
-            )
-            own[item.key] = own[f"{address}/{item.key}"] = sealed
-            if item.full_url:
-                own[item.full_url] = sealed
-        for item in items:
+            sealed[key] = f"{item.type}/{nhs_number if item.section is Section.DEMOGRAPHICS else item.sealed_id}"
+        own = _own_references(answer.items, sealed, address)
+        for item in kept.values():
             _rewrite(item, own)
             _stamp(item, name)
-        return items
+        return list(kept.values())
 
     def _line(self, answer: Answer, asked: frozenset[Section]) -> ManifestLine:
         organisation = self._organisations.get(answer.source)
-        gaps = {section: gap for section, gap in answer.gaps.items() if section in asked}
+        gaps = {section: answer.gaps[section] for section in Section if section in answer.gaps and section in asked}
+        # Partial only where the gap is in a section that this look is about.
+        whole = answer.outcome is Outcome.PARTIAL and not gaps
         return ManifestLine(
             source=answer.source,
             name=organisation.name if organisation else answer.source,
-            outcome=_outcome(answer, gaps, asked),
+            outcome=Outcome.ANSWERED if whole else answer.outcome,
             gaps=gaps,
             warnings=tuple(w for w in answer.warnings if w.section is None or w.section in asked),
-            told=answer.told,
+            told="" if whole else answer.told,
         )
-
-
-def _outcome(answer: Answer, gaps: dict[Section, Gap], asked: frozenset[Section]) -> Outcome:
-    """Partial only where the gap is in a section that this look is about."""
-    if answer.outcome is Outcome.PARTIAL and not gaps:
-        return Outcome.ANSWERED
-    return answer.outcome
 
 
 def _newest_of_each(items: Iterable[Item]) -> dict[str, Item]:
@@ -117,21 +114,39 @@ def _newest_of_each(items: Iterable[Item]) -> dict[str, Item]:
     newest: dict[str, Item] = {}
     for item in items:
         other = newest.get(item.key)
-        if other is None or _last_updated(item) > _last_updated(other):
+        if other is None or _version(item) > _version(other):
             newest[item.key] = item
     return newest
 
 
-def _last_updated(item: Item) -> str:
-    return str(item.resource.get("meta", {}).get("lastUpdated", ""))
+def _version(item: Item) -> tuple[int, bytes]:
+    """When it was changed, as an instant whatever its time zone; between versions of one instant, any fixed order."""
+    changed = span(item.resource.get("meta", {}).get("lastUpdated"))
+    return changed.low if changed else _UNDATED, msgspec.json.encode(item.resource, order="sorted")
 
 
-def _rewrite(item: Item, own: dict[str, str]) -> None:
+def _own_references(items: Iterable[Item], sealed: Mapping[str, str], address: str) -> dict[str, str]:
+    """Every form in which this source may refer to its own items, with the sealed reference that takes its place.
+
+    A `fullUrl` that two resources claim leads to neither: a guess would tie an item to the wrong one.
+    """
+    claims: dict[str, set[str]] = {}
+    for item in items:
+        url = own_url(item)
+        if url is not None:
+            claims.setdefault(url, set()).add(sealed[item.key])
+    own = {url: claimed.pop() for url, claimed in claims.items() if len(claimed) == 1}
+    for key, reference in sealed.items():
+        own[key] = own[f"{address}/{key}"] = reference
+    return own
+
+
+def _rewrite(item: Item, own: Mapping[str, str]) -> None:
     """Point references at sealed ids. What points elsewhere is left for the policy filter, which removes it."""
     for reference in item.findings.references if item.findings else ():
         target = reference["reference"]
         if not target.startswith("#"):
-            sealed = own.get(target) or own.get(_HISTORY.sub("", target))
+            sealed = own.get(target) or own.get(HISTORY.sub("", target))
             if sealed is not None:
                 reference["reference"] = sealed
 
@@ -147,16 +162,23 @@ def _stamp(item: Item, name: str) -> None:
     meta["tag"] = [{"system": ODS_SYSTEM, "code": item.source, "display": name}, *tags]
 
 
-def registered_practice(items: Iterable[Item]) -> str | None:
-    """The ODS code of the practice where the patient is registered, if the sources that name one agree."""
-    named = {
-        str(practitioner["identifier"]["value"])
-        for item in items
-        if item.section is Section.DEMOGRAPHICS
-        for practitioner in item.resource.get("generalPractitioner", ())
-        if practitioner.get("identifier", {}).get("system") == ODS_SYSTEM and "value" in practitioner["identifier"]
-    }
-    return named.pop() if len(named) == 1 else None
+def registered_practice(items: Iterable[Item], asked: Collection[str]) -> str | None:
+    """The ODS code of the practice where the patient is registered; None where that can't be told.
+
+    Its staff see what others may not, so the practice's own word is needed, and no second practice that says the same
+    of itself. Others' word (theirs is often out of date) counts only for a practice whose system was not `asked`
+    because it has none, and only where they agree.
+    """
+    named = {item.source: _practices_named(item) for item in items if item.section is Section.DEMOGRAPHICS}
+    own_word = {source for source, practices in named.items() if source in practices}
+    candidates = own_word or set().union(*named.values())
+    practice = next(iter(candidates)) if len(candidates) == 1 else None
+    return practice if own_word or practice not in asked else None
+
+
+def _practices_named(patient: Item) -> set[str]:
+    identifiers = (practice.get("identifier", {}) for practice in patient.resource.get("generalPractitioner", ()))
+    return {str(one.get("value")) for one in identifiers if one.get("system") == ODS_SYSTEM}
 
 
 def _name_the_patient(items: list[Item], nhs_number: str, practice: str | None) -> None:
@@ -180,12 +202,15 @@ def _name_the_patient(items: list[Item], nhs_number: str, practice: str | None) 
         ]
 
 
-def _order(item: Item) -> tuple[int, str, int, tuple[int, ...], str, str]:
-    """Section, type, newest first, source, id: the same answers give the same order whoever came first."""
+def _order(item: Item) -> tuple[int, str, bool, int, str, str]:
+    """Section, type, newest first and undated last, source, id: the same whoever answered first.
+
+    Dates are compared as moments, not as text: 00:15+01:00 on the second is before 23:30Z on the first.
+    """
     place = len(_SECTION_ORDER) if item.section is None else _SECTION_ORDER[item.section]
-    is_other_patient = int(item.section is Section.DEMOGRAPHICS and "." in item.sealed_id)
-    newest_first = tuple(-ord(character) for character in clinical_date(item))
-    return place, item.type, is_other_patient, newest_first or (1,), item.source, item.sealed_id
+    is_other_patient = item.section is Section.DEMOGRAPHICS and "." in item.sealed_id
+    when = span(clinical_date(item))
+    return place, item.type, is_other_patient, -(when.low if when else _UNDATED), item.source, item.sealed_id
 
 
 def clinical_date(item: Item) -> str:

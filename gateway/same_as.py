@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connectors.sdk.model import Item, Section
+from connectors.sdk.model import ODS_SYSTEM, Item, Section
 from gateway.allergies import contradicts, is_no_known_allergy, stands
+from gateway.compared import OF_ENTRIES, OF_PATIENTS, Read, folded
 
-_SNOMED: Final = "http://snomed.info/sct"
-_SAME_SYSTEM: Final = {"https://dmd.nhs.uk": _SNOMED}
-"""dm+d identifiers are SNOMED CT identifiers: the same code in either system is the same medicine."""
+_SNOMED: Final = frozenset({"http://snomed.info/sct", "https://dmd.nhs.uk"})
+"""dm+d identifiers are SNOMED CT identifiers: the same code in either system is the same medicine. Other systems don't
+group: their codes may mean another thing elsewhere, or nothing (`unknown` for every medicine)."""
 
 _CODE_ELEMENT: Final = {
     "MedicationStatement": "medicationCodeableConcept",
@@ -26,6 +27,7 @@ _CODE_ELEMENT: Final = {
     "Condition": "code",
     "Immunization": "vaccineCode",
 }
+_WHOLE_DATE: Final = len("2024-05-17")
 Key = tuple[str, ...]
 Resolve = Callable[[dict[str, Any]], Item | None]
 
@@ -40,7 +42,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Items of at least two sources that record the same thing."""
+    """Items of at least two sources that record the same thing, or things that can't both be true."""
 
     section: Section
     reason: str
@@ -55,98 +57,109 @@ class Group:
 
 
 def same_as(items: Iterable[Item], resolve: Resolve) -> list[Group]:
-    """The groups among items that are shown, in the order of their first members."""
+    """The groups among items that are shown, in the order of their first members. `resolve` finds the item that a
+    Reference means."""
+    shown = list(items)
     by_key: dict[tuple[Section, Key], list[Item]] = defaultdict(list)
-    for item in items:
-        for key in _keys(item, resolve):
+    for item in shown:
+        for key in sorted(_keys(item, resolve)):
             if item.section is not None:
                 by_key[item.section, key].append(item)
     groups: dict[tuple[str, ...], Group] = {}
     for (section, key), members in by_key.items():
-        if len({member.source for member in members}) > 1:
+        if _from_several(members):
             identity = tuple(member.sealed_id for member in members)
-            groups.setdefault(identity, Group(section, _reason(key), tuple(members), _conflicts(members)))
-    contradiction = _contradicted_allergies(items)
-    return [*groups.values(), *([contradiction] if contradiction else [])]
+            conflicts = _conflicts(members, OF_ENTRIES)
+            groups.setdefault(identity, Group(section, _reason(key), tuple(members), conflicts))
+    return [*_differing_patients(shown), *groups.values(), *_contradicted_allergies(shown)]
 
 
 def _keys(item: Item, resolve: Resolve) -> set[Key]:
     element = _CODE_ELEMENT.get(item.type)
     if element is None or (item.section is Section.ALLERGIES and is_no_known_allergy(item)):
         return set()
-    concept = item.resource.get(element)
-    if concept is None and "medicationReference" in item.resource:
-        medication = resolve(item.resource["medicationReference"])
-        concept = medication.resource.get("code") if medication else None
-    when = (str(item.resource.get("occurrenceDateTime", ""))[:10],) if item.type == "Immunization" else ()
+    when: Key = ()
+    if item.type == "Immunization":
+        day = str(item.resource.get("occurrenceDateTime", ""))[:_WHOLE_DATE]
+        if len(day) < _WHOLE_DATE:
+            return set()  # two doses of one vaccine are only the same dose if they were given on the same day
+        when = (day,)
+    concept = item.resource.get(element) or _medicine(item.resource, resolve)
     return {
-        (_SAME_SYSTEM.get(coding["system"], coding["system"]), coding["code"], *when)
+        (coding["code"], *when)
         for coding in (concept or {}).get("coding", ())
-        if "system" in coding and "code" in coding
+        if coding.get("system") in _SNOMED and "code" in coding
     }
 
 
+def _medicine(resource: dict[str, Any], resolve: Resolve) -> dict[str, Any] | None:
+    """The code of the Medication that is referred to, contained or not."""
+    reference = resource.get("medicationReference", {})
+    target = str(reference.get("reference", ""))
+    if target.startswith("#"):
+        contained = (part for part in resource.get("contained", ()) if part.get("id") == target[1:])
+        medication = next(contained, None)
+    else:
+        item = resolve(reference) if target else None
+        medication = item.resource if item else None
+    return medication.get("code") if medication else None
+
+
+def _from_several(members: Iterable[Item]) -> bool:
+    return len({member.source for member in members}) > 1
+
+
 def _reason(key: Key) -> str:
-    system = "SNOMED CT or dm+d" if key[0] == _SNOMED else key[0]
-    return f"The same code in each: {system} {key[1]}" + (f", given on {key[2]}" if len(key) > 2 else "")
+    return f"The same code in each: SNOMED CT or dm+d {key[0]}" + (f", given on {key[1]}" if len(key) > 1 else "")
 
 
-def _conflicts(members: list[Item]) -> tuple[Conflict, ...]:
+def _conflicts(members: Sequence[Item], compared: Mapping[str, Read]) -> tuple[Conflict, ...]:
+    """Where sources differ. What one source alone says in several ways (a finished issue of a current medicine) is its
+    own history, and what a source doesn't say contradicts nobody."""
     found = []
-    for element, read in _COMPARED.items():
-        values = {f"{item.type}/{item.sealed_id}": value for item in members if (value := read(item.resource))}
-        if len(set(values.values())) > 1:
+    for element, read in compared.items():
+        values = {_reference(item): value for item in members if (value := read(item.resource))}
+        by_source: dict[str, set[str]] = defaultdict(set)
+        for item in members:
+            if _reference(item) in values:
+                by_source[item.source].add(folded(values[_reference(item)]))
+        if any(said != other for said in by_source.values() for other in by_source.values()):
             found.append(Conflict(element, values))
     return tuple(found)
 
 
-def _dosage(resource: dict[str, Any]) -> str:
-    dosages = resource.get("dosage") or resource.get("dosageInstruction") or ()
-    return "; ".join(filter(None, (dosage.get("text") or _dose(dosage) for dosage in dosages)))
+def _reference(item: Item) -> str:
+    return f"{item.type}/{item.sealed_id}"
 
 
-def _dose(dosage: dict[str, Any]) -> str:
-    quantities = (rate.get("doseQuantity", {}) for rate in dosage.get("doseAndRate", ()))
-    return ", ".join(f"{quantity.get('value')} {quantity.get('unit', '')}".strip() for quantity in quantities)
+def _differing_patients(items: Iterable[Item]) -> list[Group]:
+    """The sources' Patients, where they differ in what tells one person from another: the number may be on the wrong
+    person's record at one of them. (GP Connect wants family name, given name, gender and birth date compared.)"""
+    patients = [item for item in items if item.section is Section.DEMOGRAPHICS]
+    conflicts = _conflicts(patients, OF_PATIENTS)
+    if not conflicts:
+        return []
+    return [Group(Section.DEMOGRAPHICS, "The same NHS number in each", tuple(patients), conflicts)]
 
 
-def _status(resource: dict[str, Any]) -> str:
-    status = resource.get("status")
-    return status if isinstance(status, str) else ""
-
-
-def _coded(name: str) -> Callable[[dict[str, Any]], str]:
-    def read(resource: dict[str, Any]) -> str:
-        codings = resource.get(name, {}).get("coding", ()) if isinstance(resource.get(name), dict) else ()
-        return ", ".join(str(coding.get("code", "")) for coding in codings)
-
-    return read
-
-
-_COMPARED: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {
-    "status": _status,
-    "dosage": _dosage,
-    "clinicalStatus": _coded("clinicalStatus"),
-    "verificationStatus": _coded("verificationStatus"),
-}
-
-
-def _contradicted_allergies(items: Iterable[Item]) -> Group | None:
-    """ "No known allergies" at one organisation and an allergy at another: the statement can't be relied on."""
-    allergies = [item for item in items if item.section is Section.ALLERGIES]
+def _contradicted_allergies(items: Iterable[Item]) -> list[Group]:
+    """ "No known allergies" in one place and an allergy in another: the statement can't be relied on."""
+    allergies = [item for item in items if item.section is Section.ALLERGIES and stands(item)]
     none_known = [item for item in allergies if is_no_known_allergy(item)]
-    if not none_known or len(none_known) == len(allergies):
-        return None
-    values = {
-        f"{item.type}/{item.sealed_id}": "no known allergy" if item in none_known else "an allergy is recorded"
-        for item in allergies
-    }
-    return Group(
-        Section.ALLERGIES,
-        "One organisation records no known allergy, another records an allergy",
-        tuple(allergies),
-        (Conflict("code", values),),
+    recorded = [item for item in allergies if not is_no_known_allergy(item)]
+    denied = [item for item in recorded if any(contradicts(statement, item) for statement in none_known)]
+    if not denied:
+        return []
+    relevant = [item for item in none_known if any(contradicts(item, allergy) for allergy in denied)]
+    values = {_reference(item): "no known allergy" for item in relevant}
+    values |= {_reference(item): "an allergy is recorded" for item in denied}
+    members = tuple(item for item in allergies if _reference(item) in values)
+    where = (
+        "One organisation records no known allergy, another records an allergy"
+        if _from_several(members)
+        else "One organisation records both no known allergy and an allergy"
     )
+    return [Group(Section.ALLERGIES, where, members, (Conflict("code", values),))]
 
 
 _EXTENSION: Final = "https://connect-care.example/fhir/StructureDefinition/same-as-"
@@ -173,9 +186,7 @@ def as_linkage(group: Group) -> dict[str, Any]:
         "meta": {"tag": _tags(group.members)},
         "extension": [{"url": f"{_EXTENSION}reason", "valueString": group.reason}, *conflicts],
         "active": True,
-        "item": [
-            {"type": "alternate", "resource": {"reference": f"{item.type}/{item.sealed_id}"}} for item in group.members
-        ],
+        "item": [{"type": "alternate", "resource": {"reference": _reference(item)}} for item in group.members],
     }
 
 
@@ -187,5 +198,12 @@ def _conflicting(reference: str, value: str) -> list[dict[str, Any]]:
 
 
 def _tags(members: Iterable[Item]) -> list[dict[str, Any]]:
-    by_source = {item.source: item.resource["meta"]["tag"][0] for item in members}
+    by_source = {item.source: _tag(item) for item in members}
     return [by_source[source] for source in sorted(by_source)]
+
+
+def _tag(item: Item) -> dict[str, Any]:
+    """Where the item comes from, as it says itself."""
+    tags = item.resource.get("meta", {}).get("tag", ())
+    own = (tag for tag in tags if tag.get("system") == ODS_SYSTEM)
+    return next(own, {"system": ODS_SYSTEM, "code": item.source})

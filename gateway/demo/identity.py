@@ -36,8 +36,8 @@ from starlette.routing import Route
 
 from gateway.caller.jwk import DEMO_MARK
 from gateway.demo.people import PEOPLE, NoSuchPerson, person
+from gateway.demo.token import DEMO_GRANT
 
-DEMO_GRANT: Final = "urn:connect-care:demo"
 DEMO_PATH: Final = "/demo"
 DEMO_CLIENT: Final = "connect-care-demo"
 ALGORITHM: Final = "ES256"

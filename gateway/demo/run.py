@@ -14,22 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import uvicorn
 import uvloop
 
-from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
 from gateway import log
 from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo import state as demo_state
-from gateway.demo.identity import DEMO_GRANT
+from gateway.demo.token import demo_client, fetch_token, soon
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
 
@@ -221,33 +219,10 @@ async def _prepare(settings: Settings, people: Iterable[dict[str, Any]]) -> None
     token = await fetch_token(settings.issuers[0].issuer, "privacy-officer")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     with_choice = {"choice": "opted-out", "statedBy": "patient", "channel": "phone"}
-    async with _client(settings.public_url) as client:
+    async with demo_client(settings.public_url) as client:
         for nhs_number in opted_out:
             body = json.dumps({"nhsNumber": nhs_number, **with_choice}).encode()
-            await client.post("/sharing-choices", body, deadline=_soon(), headers=headers)
-
-
-async def fetch_token(issuer: str, spoken: str) -> str:
-    """An access token of the demo's identity provider for `gp`, or `gp@G85004`. Raises SourceError."""
-    form = urlencode({"grant_type": DEMO_GRANT, "as": spoken}).encode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    async with _client(issuer) as client:
-        answer = await client.post("token", form, deadline=_soon(), headers=headers)
-    return str(json.loads(answer)["access_token"])
-
-
-def _soon() -> float:
-    return asyncio.get_running_loop().time() + 5.0
-
-
-@asynccontextmanager
-async def _client(base_url: str) -> AsyncIterator[SourceClient]:
-    limits = Limits(max_bytes=1024 * 1024, connections=2)
-    client = SourceClient(base_url, AiohttpTransport(limits), limits=limits)
-    try:
-        yield client
-    finally:
-        await client.aclose()
+            await client.post("/sharing-choices", body, deadline=soon(), headers=headers)
 
 
 def _welcome(public_url: str, data: Path, around: dict[str, Any]) -> None:

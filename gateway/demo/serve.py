@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import socket
-import tempfile
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -21,6 +19,7 @@ import uvicorn
 
 from gateway import log
 from gateway.demo.identity import DEMO_PATH, create_app
+from gateway.demo.state import write_state
 
 _HOST: Final = "127.0.0.1"
 _LOOK_SECONDS: Final = 0.25
@@ -59,14 +58,6 @@ async def _run(server: uvicorn.Server, listener: socket.socket, parent: int) -> 
         await server.serve(sockets=[listener])
     finally:
         orphaned.cancel()
-
-
-def write_state(path: Path, state: dict[str, object]) -> None:
-    """Write the file so that a reader finds all of it or nothing, and nobody else's user reads it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(state, file)
-    os.replace(name, path)
 
 
 async def _stop_when_orphaned(server: uvicorn.Server, parent: int) -> None:

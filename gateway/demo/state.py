@@ -6,14 +6,13 @@ One file for each port, in a folder that only this user can read. It holds addre
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
-
-from gateway.demo.serve import write_state
 
 
 class NoDemo(LookupError):
@@ -58,3 +57,11 @@ def _alive(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, msgspec.DecodeError):
         return None
     return state
+
+
+def write_state(path: Path, state: dict[str, object]) -> None:
+    """Write the file so that a reader finds all of it or nothing, and nobody else's user reads it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(state, file)
+    os.replace(name, path)

@@ -19,9 +19,11 @@ from gateway.policy.files import PolicyProblem, check_keys, files_in, read_text,
 from gateway.policy.spread import spread
 
 RESTRICTED: Final = "RESTRICTED"
-_SNOMED: Final = "http://snomed.info/sct"
-SAME_SYSTEM: Final = {_SNOMED: "https://dmd.nhs.uk", "https://dmd.nhs.uk": _SNOMED}
-"""dm+d identifiers are SNOMED CT identifiers: a code of one is the same code of the other."""
+SAME_SYSTEM: Final = (
+    frozenset({"http://snomed.info/sct", "https://dmd.nhs.uk", "urn:oid:2.16.840.1.113883.6.96"}),
+    frozenset({"http://loinc.org", "urn:oid:2.16.840.1.113883.6.1"}),
+)
+"""Several names of one system. dm+d identifiers are SNOMED CT identifiers: a code of one is the same of the other."""
 ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
 _ICD10_CATEGORY: Final = 3
 
@@ -156,7 +158,7 @@ class LabelTables:
         return label
 
     def _add(self, system: str, code: str, label: str) -> None:
-        for name in (system, SAME_SYSTEM.get(system, system)):
+        for name in next((group for group in SAME_SYSTEM if system in group), (system,)):
             self._codes[name, code] = self._codes.get((name, code), _NONE) | {label}
 
     def _title(self, path: Path, label: str, title: str) -> None:

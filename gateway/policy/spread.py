@@ -106,7 +106,10 @@ class _Graph:
 
     def _index_of(self, reference: dict[str, Any]) -> int | None:
         target = self._resolve(reference) if "reference" in reference else None
-        return self._place.get(id(target)) if target is not None else None
+        # Everything is about the patient: a restriction on the patient's address is no label of the appointment.
+        if target is None or target.section is Section.DEMOGRAPHICS:
+            return None
+        return self._place.get(id(target))
 
     def _things(self, item: Item) -> Iterator[int]:
         for reference in item.findings.references if item.findings else ():

@@ -31,6 +31,7 @@ def labels_of(policy: Policy, *items: Item) -> dict[str, set[str]]:
         (SCT, HIV, "HIV"),
         (SCT, "387001004", "HIV"),
         ("https://dmd.nhs.uk", "387001004", "HIV"),
+        ("urn:oid:2.16.840.1.113883.6.96", HIV, "HIV"),
         ("http://loinc.org", "20447-9", "HIV"),
         ("http://hl7.org/fhir/sid/icd-10", "B20", "HIV"),
         ("http://hl7.org/fhir/sid/icd-10", "B20.7", "HIV"),
@@ -219,7 +220,8 @@ def test_an_order_and_the_plan_it_is_based_on_are_the_same_medicine(policy: Poli
 
 def test_a_restriction_on_one_sources_demographics_holds_for_all(policy: Policy) -> None:
     restricted = item("Patient", "a", meta={"security": [{"system": CONFIDENTIALITY, "code": "R"}]})
-    labelled = labels_of(policy, restricted, item("Patient", "b", "G85005"), item("Observation", "o"))
+    booked = item("Appointment", "o", participant=[{"actor": ref("Patient", "a"), "status": "accepted"}])
+    labelled = labels_of(policy, restricted, item("Patient", "b", "G85005"), booked)
     assert labelled == {"a": {"RESTRICTED"}, "b": {"RESTRICTED"}, "o": set()}
 
 
