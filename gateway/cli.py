@@ -41,7 +41,7 @@ _STOPPING: Final = {
     "gateway.settings": ("SettingsError",),
     "gateway.store.interface": ("StoreUnusable",),
 }
-"""What stops a command with its own sentence, by module. Anything else but OSError and ValueError is a fault of ours."""
+"""What stops a command with its own sentence, by module; OSError and ValueError do too. The rest is our fault."""
 
 
 def _stopping() -> tuple[type[Exception], ...]:

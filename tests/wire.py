@@ -111,10 +111,9 @@ async def serving(play: Play, *, tls: ssl.SSLContext | None = None, path: str = 
         yield wire
     finally:
         server.close()
-        for task in tuple(tasks):
+        for task in tasks:
             task.cancel()
-        while tasks:
-            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
 
 

@@ -142,7 +142,11 @@ class _Httpx2Reply:
         return str(self._response.headers.get(name, ""))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.aiter_raw():
+        if self._response.is_stream_consumed and isinstance(self._response.stream, httpx2.AsyncByteStream):
+            raw: AsyncIterator[bytes] = aiter(self._response.stream)  # a mock's: it was whole from the beginning
+        else:
+            raw = self._response.aiter_raw()
+        async for chunk in raw:
             yield chunk
 
 

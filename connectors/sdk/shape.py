@@ -9,6 +9,7 @@ text, decimals keep their digits. Elements that R4 doesn't know are left to the 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final, Required, TypedDict
 
@@ -23,12 +24,6 @@ from connectors.sdk.number import Number, as_it_is, read_number
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _OPEN: Final = frozenset({"Resource", "Extension", "FHIRPrimitiveExtension"})
 _COMPLEX: Final = re.compile(r"abc\.(\w+)Type\b")
-# `x[1]` of these must be present: R4's 1..1 choice elements, which the element tables mark only on the group.
-_ONE_OF: Final = {
-    "MedicationStatement": ("medicationCodeableConcept", "medicationReference"),
-    "MedicationRequest": ("medicationCodeableConcept", "medicationReference"),
-    "Immunization": ("occurrenceDateTime", "occurrenceString", "_occurrenceDateTime", "_occurrenceString"),
-}
 
 
 class BrokenShape(ValueError):
@@ -41,7 +36,7 @@ def decode(resource_type: str, raw: bytes | msgspec.Raw) -> dict[str, Any]:
         resource: dict[str, Any] = decoder_for(resource_type).decode(raw)
     except msgspec.ValidationError as error:
         raise BrokenShape(str(error)) from error
-    _check_choice(resource_type, resource)
+    _obey(_rule_for(resource_type), resource)
     return resource
 
 
@@ -54,27 +49,72 @@ def check(resource: dict[str, Any]) -> None:
         msgspec.convert(resource, type_for(kind), dec_hook=as_it_is)
     except msgspec.ValidationError as error:
         raise BrokenShape(str(error)) from error
-    _check_choice(kind, resource)
+    _obey(_rule_for(kind), resource)
 
 
 KNOWN_TYPES: Final = frozenset(SECTION_OF_TYPE) | SUPPORTING_TYPES
 
 
-def _check_choice(kind: str, resource: dict[str, Any]) -> None:
-    for names in _mandatory(kind):
-        if not any(name in resource for name in names):
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a TypedDict can't say about an object: `needed`, one of each of these must be there (a mandatory primitive
+    `x`, or the `_x` that says why it is absent; a mandatory `x[1]`); `single`, at most one of each of these (`x[1]`);
+    and the same for the elements `inside` it.
+    """
+
+    needed: tuple[tuple[str, ...], ...]
+    single: tuple[frozenset[str], ...]
+    inside: tuple[tuple[str, _Rule], ...]
+
+
+def _obey(rule: _Rule, node: dict[str, Any]) -> None:
+    for names in rule.needed:
+        if node.keys().isdisjoint(names):
             raise BrokenShape(f"Object missing `{names[0]}`")
+    for group in rule.single:
+        if len(group & node.keys()) > 1:
+            raise BrokenShape(f"Object with two of `{min(group)}` and its like")
+    for name, inner in rule.inside:
+        if name in node:
+            value = node[name]
+            for child in value if type(value) is list else (value,):
+                _obey(inner, child)
 
 
 @lru_cache(maxsize=64)
-def _mandatory(kind: str) -> tuple[tuple[str, ...], ...]:
-    """For each mandatory primitive or choice, the members of which one must be there (`_x` says why x is absent)."""
-    primitives = [
-        (str(field.alias), f"_{field.alias}")
-        for field in get_fhir_model_class(kind).model_fields.values()
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("element_required")
-    ]
-    return (*primitives, *([_ONE_OF[kind]] if kind in _ONE_OF else []))
+def _rule_for(kind: str) -> _Rule:
+    return _rule(kind, frozenset()) or _Rule((), (), ())
+
+
+def _rule(kind: str, around: frozenset[str]) -> _Rule | None:
+    """The rule of a type, or None where it has none: most have none."""
+    if kind in _OPEN or kind in around:
+        return None
+    needed: list[tuple[str, ...]] = []
+    choices: dict[str, list[str]] = {}
+    inside: list[tuple[str, _Rule]] = []
+    for field in get_fhir_model_class(kind).model_fields.values():
+        name, facts = str(field.alias), field.json_schema_extra
+        if not isinstance(facts, dict) or not facts.get("element_property"):
+            continue
+        if facts.get("element_required"):
+            needed.append((name, f"_{name}"))
+        if facts.get("one_of_many"):
+            choices.setdefault(str(facts["one_of_many"]), []).append(name)
+            if facts.get("one_of_many_required"):
+                needed.append((str(facts["one_of_many"]),))
+        complex_type = _COMPLEX.search(str(field.annotation))
+        if complex_type and (inner := _rule(complex_type[1], around | {kind})):
+            inside.append((name, inner))
+    whole = tuple(_members(names, choices) for names in dict.fromkeys(needed))
+    single = tuple(frozenset(names) for names in choices.values())
+    return _Rule(whole, single, tuple(inside)) if whole or single or inside else None
+
+
+def _members(names: tuple[str, ...], choices: dict[str, list[str]]) -> tuple[str, ...]:
+    """A mandatory choice stands for all its members; each may be absent where its `_sibling` says why."""
+    members = choices.get(names[0], []) if len(names) == 1 else []
+    return (*members, *(f"_{name}" for name in members)) or names
 
 
 @lru_cache(maxsize=64)
@@ -118,7 +158,7 @@ def _annotation(field: FieldInfo, made: dict[str, Any], inside: frozenset[str]) 
 
 
 def _is_required(field: FieldInfo) -> bool:
-    # A mandatory primitive may be absent where its `_sibling` says why: `_mandatory` has those.
+    # A mandatory primitive may be absent where its `_sibling` says why: `_Rule` has those.
     return field.is_required()
 
 

@@ -12,6 +12,10 @@ from typing import Any
 import httpx2
 
 from connectors.fhir_r4.sandbox import create_app as create_sandbox
+from connectors.fhir_r4.sandbox import holdings
+from connectors.fhir_r4.sandbox.flavours import FLAVOURS, PRACTICE
+from connectors.fhir_r4.sandbox.holdings import Holdings
+from connectors.fhir_r4.sandbox.server import FhirServer
 from connectors.kit.faults import Mode
 from connectors.kit.sandbox import Sandbox
 from connectors.sdk.connector import Connector, connect
@@ -27,7 +31,7 @@ from gateway.settings import load_settings
 GRACE, TOMASZ, AALIYAH, WINSTON, DANIEL, SIOBHAN = (
     "9990000409", "9990000476", "9990000549", "9990000611", "9990000689", "9990000751",
 )  # fmt: skip
-ELSIE = "9990000964"
+MIA, RAJESH, ELSIE, HAROLD = "9990000824", "9990000891", "9990000964", "9990001030"
 STRANGER = "9990009996"
 ISSUER = "http://127.0.0.1:9/demo"
 AUDIENCE = "connect-care"
@@ -90,14 +94,30 @@ class Stack:
         return sum(sandbox.state()["calls"]["total"] for sandbox in self.sandboxes.values())
 
 
+def sandbox_without(ods: str, without: frozenset[str], *, canaries: bool) -> Sandbox:
+    """The sandbox of an organisation, less the resources that carry one of these canaries."""
+    if not without:
+        return create_sandbox(ods, canaries=canaries)
+    held, kept = holdings(ods, canaries=True), Holdings(ods)
+    for stored in held.by_key.values():
+        if not any(mark.encode() in stored.body for mark in without):
+            kept.add(stored)
+    return Sandbox(ods, FhirServer(kept, FLAVOURS.get(ods, PRACTICE)), canaries=held.canaries)
+
+
 @asynccontextmanager
-async def running(data: Path, *, canaries: bool = True, **settings: Any) -> AsyncIterator[Stack]:
-    """A gateway with its data in `data`; settings as given, else the demo's."""
+async def running(
+    data: Path, *, canaries: bool = True, without: frozenset[str] = frozenset(), **settings: Any
+) -> AsyncIterator[Stack]:
+    """A gateway with its data in `data`; settings as given, else the demo's.
+
+    `without`: the canaries of resources that no source holds in this world.
+    """
     key_file = data / "master.key"
     if not key_file.exists():
         new_master_key(key_file)
     demo = Demo(ISSUER, AUDIENCE)
-    sandboxes = {ods: create_sandbox(ods, canaries=canaries) for ods in SOURCES}
+    sandboxes = {ods: sandbox_without(ods, without, canaries=canaries) for ods in SOURCES}
 
     def connectors(organisations: Organisations) -> dict[str, Connector]:
         return {

@@ -156,6 +156,8 @@ def test_ctrl_c_ends_all_of_it_and_nothing_clinical_is_left(demo: Demo) -> None:
     state = json.loads((demo.data / "sandboxes.json").read_text())
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(timeout=20) == 0
+    assert demo.process.stdout is not None
+    assert GRACE not in demo.process.stdout.read().partition("$everything'")[2]
     for address in (*state["addresses"].values(), f"http://127.0.0.1:{demo.port}/livez"):
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(address, timeout=2)

@@ -168,7 +168,7 @@ def filtered_for(policy: Policy, record: list[Item], caller: Caller) -> Filtered
     return apply(record, circumstances_of, policy, resolver(record), patient=PATIENT)
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(record=items(), caller=CALLERS)
 def test_what_is_shown_is_valid_and_whole_in_itself(policy: Policy, record: list[Item], caller: Caller) -> None:
     policy.labels.label(record, SOURCES, resolver(record))
@@ -194,7 +194,7 @@ def _check(node: Any, known: set[str]) -> None:
             _check(value, known)
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(record=items(), caller=CALLERS)
 def test_hidden_items_leave_no_trace(policy: Policy, record: list[Item], caller: Caller) -> None:
     """The same answer, byte for byte, as if the hidden items had never been."""
@@ -206,7 +206,7 @@ def test_hidden_items_leave_no_trace(policy: Policy, record: list[Item], caller:
     assert [encode(each.resource) for each in with_hidden.items] == [encode(each.resource) for each in without.items]
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(record=items(), caller=CALLERS)
 def test_hidden_clinical_items_are_not_named(policy: Policy, record: list[Item], caller: Caller) -> None:
     """No display names a clinical item that isn't shown whole; no outline holds a note, a dose or a narrative."""

@@ -1,0 +1,154 @@
+"""Starts closed: a setting that is wrong, missing, unknown or unsafe stops start-up with a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.sdk.errors import ConfigurationError
+from gateway.app import Outside, assemble, load_register
+from gateway.sealed import new_master_key
+from gateway.settings import SettingsError, load_settings
+from gateway.store.interface import StoreUnusable
+
+ISSUER = {"issuer": "https://login.example/oidc", "audience": "connect-care", "algorithms": ["ES256"]}
+
+
+def good(tmp_path: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "public_url": "https://connectcare.example",
+        "data_dir": str(tmp_path / "data"),
+        "key_file": str(tmp_path / "master.key"),
+        "issuers": [ISSUER],
+        **more,
+    }
+
+
+def written(tmp_path: Path, values: Any) -> Path:
+    file = tmp_path / "settings.yaml"
+    file.write_text(values if isinstance(values, str) else json.dumps(values))
+    return file
+
+
+def test_a_file_of_settings_is_read(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, good(tmp_path, permission_hours=2)))
+    assert settings.permission_lasts.total_seconds() == 7200
+    assert settings.fhir_base == "https://connectcare.example/fhir/R4"
+    assert not settings.is_demo
+
+
+def test_the_environment_says_what_the_file_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTCARE_DEADLINE", "4.5")
+    assert load_settings(written(tmp_path, good(tmp_path))).deadline == 4.5
+    assert load_settings(written(tmp_path, good(tmp_path, deadline=2))).deadline == 2
+
+
+def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTCARE_DEADLIEN", "4.5")
+    with pytest.raises(SettingsError, match="CONNECTCARE_DEADLIEN"):
+        load_settings(written(tmp_path, good(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"deadlien": 3}, "unknown setting deadlien. Remove it"),
+        ({"public_url": "http://connectcare.example"}, "must be https in production"),
+        ({"issuers": []}, "issuers"),
+        (
+            {"issuers": [{**ISSUER, "issuer": "http://127.0.0.1:9/demo", "allow_insecure_loopback": True}]},
+            "allow_insecure_loopback is for the demo",
+        ),
+        ({"issuers": [{**ISSUER, "issuer": "http://login.example"}]}, "https"),
+        ({"issuers": [{**ISSUER, "algorithms": ["HS256"]}]}, "issuers.0.algorithms"),
+        ({"addresses": {"RJ2": "http://127.0.0.1:1/fhir"}}, "addresses is for the demo"),
+        ({"deadline": 0}, "deadline"),
+        ({"profile": "test"}, "profile"),
+    ],
+)
+def test_a_wrong_setting_stops_start_up(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(written(tmp_path, good(tmp_path, **change)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("- a list", "must hold settings"), ("a: [", "is not YAML"), ("{}", "public_url is missing")]
+)
+def test_a_file_that_holds_no_settings_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="can't be read"):
+        load_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "change", [{"stage": "sandbox", "address": "https://rj2.example/fhir"}, {"address": "http://rj2.example/fhir"}]
+)
+def test_production_asks_no_sandbox_and_no_plain_http(tmp_path: Path, change: dict[str, str]) -> None:
+    entry = {
+        "ods": "RJ2",
+        "name": "A trust",
+        "type": "acute-trust",
+        "stage": "live",
+        "connector": "fhir_r4",
+        "address": "https://rj2.example/fhir",
+        "sections": ["results"],
+        **change,
+    }
+    file = tmp_path / "organisations.yaml"
+    file.write_text(json.dumps({"organisations": [entry]}))
+    with pytest.raises(SettingsError, match="RJ2 is a sandbox or has a plain HTTP address"):
+        load_register(load_settings(None, **good(tmp_path, organisations_file=file)))
+
+
+def test_production_refuses_the_shipped_demo_register(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="sandbox"):
+        load_register(load_settings(None, **good(tmp_path)))
+
+
+async def started(tmp_path: Path, **more: Any) -> None:
+    values = good(tmp_path, profile="demo", **more)
+    parts = await assemble(load_settings(None, **values), Outside(lambda organisations: {}))
+    await parts.store.aclose()
+
+
+async def test_no_key_no_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="connectcare keys new"):
+        await started(tmp_path)
+
+
+async def test_a_short_key_is_no_key(tmp_path: Path) -> None:
+    (tmp_path / "master.key").write_text("abcd")
+    with pytest.raises(ValueError, match="32 bytes"):
+        await started(tmp_path)
+
+
+async def test_no_policies_no_start(tmp_path: Path) -> None:
+    new_master_key(tmp_path / "master.key")
+    (tmp_path / "policies").mkdir()
+    with pytest.raises(ConfigurationError):
+        await started(tmp_path, policies_dir=tmp_path / "policies")
+
+
+async def test_a_journal_that_another_process_writes_stops_start_up(tmp_path: Path) -> None:
+    new_master_key(tmp_path / "master.key")
+    values = good(tmp_path, profile="demo")
+    parts = await assemble(load_settings(None, **values), Outside(lambda organisations: {}))
+    try:
+        with pytest.raises(StoreUnusable):
+            await started(tmp_path)
+    finally:
+        await parts.store.aclose()
+
+
+async def test_a_journal_that_cannot_be_written_stops_start_up(tmp_path: Path) -> None:
+    new_master_key(tmp_path / "master.key")
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises((StoreUnusable, OSError)):
+        await started(tmp_path)
