@@ -113,7 +113,7 @@ class Records:
             written.alarms = guarded.alarms
             record = self.merger.merge(guarded, look.nhs_number, look.sections)  # 8
             require_patient(record, look)
-            shown = self.view.of(record, caller, permission, look)  # 9
+            shown = self.view.of(record, answers, caller, permission, look)  # 9
             rendered = question.search(shown)  # 10
             await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
             return rendered

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from connectors.sdk.model import Item, Section
+from connectors.sdk.model import Answer, Gap, Item, Outcome, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Caller
 from gateway.choice.may import demand
 from gateway.choice.model import Permission
 from gateway.locate import Look
-from gateway.manifest import Manifest, allergy_state
+from gateway.manifest import Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
 from gateway.policy.decide import Policy
 from gateway.policy.filter import apply
@@ -41,8 +41,13 @@ class View:
         """The sections that this role could ever see: the rest is never asked for."""
         return self.policy.sections_for(caller.role, caller.organisation_type)
 
-    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
-        """What of the record is shown, and the manifest that says what it lacks."""
+    def of(
+        self, record: Record, answers: Sequence[Answer], caller: Caller, permission: Permission, look: Look
+    ) -> Shown:
+        """What of the record is shown, and the manifest that says what it lacks.
+
+        `answers` are the guarded ones: they tell of gaps in sections that were asked for the sake of labels alone.
+        """
 
         def resolve(reference: dict[str, Any]) -> Item | None:
             return record.index.get(reference.get("reference", ""))
@@ -64,7 +69,8 @@ class View:
         def circumstances_of(item: Item) -> Circumstances:
             return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
 
-        self.policy.labels.label(record.items, self.source_types, resolve)
+        missing = {answer.source: answer.gaps for answer in answers}
+        unsure = self.policy.labels.label(record.items, self.source_types, resolve, missing)
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
         items = [item for item in filtered.items if item.section is None or item.section in look.sections]
         return Shown(
@@ -72,19 +78,26 @@ class View:
             look=look,
             items=items,
             groups=same_as(items, resolve),
-            manifest=self._manifest(record, items, caller, permission),
+            manifest=self._manifest(record, _with_unsure(record.lines, unsure, items), items, caller, permission),
             withheld=filtered.withheld,
             outlined=filtered.outlined,
             policy_hash=self.policy.hash,
         )
 
-    def _manifest(self, record: Record, items: list[Item], caller: Caller, permission: Permission) -> Manifest:
+    def _manifest(
+        self,
+        record: Record,
+        lines: tuple[ManifestLine, ...],
+        items: list[Item],
+        caller: Caller,
+        permission: Permission,
+    ) -> Manifest:
         asked = record.asked & self.sections_for(caller)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
         return Manifest(
-            lines=record.lines,
+            lines=lines,
             asked=asked,
-            allergies=allergy_state(allergies, record.lines) if Section.ALLERGIES in asked else None,
+            allergies=allergy_state(allergies, lines) if Section.ALLERGIES in asked else None,
             never_shown=self._standing_statement(caller, permission),
         )
 
@@ -94,3 +107,20 @@ class View:
         if key not in self._told:
             self._told[key] = tuple(never_shown(self.policy, caller, permission))
         return self._told[key]
+
+
+def _with_unsure(
+    lines: Iterable[ManifestLine], unsure: Iterable[Item], shown: Iterable[Item]
+) -> tuple[ManifestLine, ...]:
+    """A section is incomplete too where an item of it isn't shown because what it tells of could not be looked up."""
+    seen = {item.sealed_id for item in shown}
+    held_back: dict[str, dict[Section, Gap]] = {}
+    for item in unsure:
+        if item.section is not None and item.sealed_id not in seen:
+            held_back.setdefault(item.source, {})[item.section] = Gap.HELD_BACK
+    return tuple(
+        replace(line, outcome=Outcome.PARTIAL, gaps={**held_back[line.source], **line.gaps})
+        if line.source in held_back
+        else line
+        for line in lines
+    )

@@ -9,7 +9,7 @@ from typing import Final
 _LOOSE = re.compile(r"[ \-\u2010-\u2015\u00a0]")
 _TEN = re.compile(r"[0-9]{10}", re.ASCII)
 _NOT_LETTER_OR_DIGIT: Final = re.compile(r"[^a-z0-9]")
-_NAMED: Final = ("nhsnumber", "nhsno", "2168401138832141")
+_NAMED: Final = ("nhsnumber", "nhsno", "21684011138832141")
 """How a system that means the NHS number ends, in whatever spelling: a URI of any age and case, or its OID."""
 
 

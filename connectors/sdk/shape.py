@@ -23,6 +23,8 @@ from connectors.sdk.number import Number, as_it_is, read_number
 # Real sources break R4's rule for ids (length, characters); only an empty one can't be told from another.
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _OPEN: Final = frozenset({"Resource", "Extension", "FHIRPrimitiveExtension"})
+# A Reference holds an Identifier that holds a Reference…: the second time round, anything goes.
+_CYCLE: Final = frozenset({"Reference", "Identifier"})
 _COMPLEX: Final = re.compile(r"abc\.(\w+)Type\b")
 
 
@@ -129,19 +131,20 @@ def type_for(resource_type: str) -> Any:
     return _typed_dict(resource_type, {}, frozenset())
 
 
-def _typed_dict(name: str, made: dict[str, Any], inside: frozenset[str]) -> Any:
+def _typed_dict(name: str, made: dict[tuple[str, frozenset[str]], Any], inside: frozenset[str]) -> Any:
     if name in _OPEN or name in inside:
         return dict[str, Any]
-    if name not in made:
+    key = (name, inside & _CYCLE)
+    if key not in made:
         fields: dict[str, Any] = {"resourceType": Required[str], "id": Required[_Id]} if not inside else {}
         for field in get_fhir_model_class(name).model_fields.values():
             if field.alias and field.alias not in fields and field.alias != "fhir_comments":
                 fields[field.alias] = _annotation(field, made, inside | {name})
-        made[name] = TypedDict(f"R4{name}", fields, total=False)  # type: ignore[operator]
-    return made[name]
+        made[key] = TypedDict(f"R4{name}", fields, total=False)  # type: ignore[operator]
+    return made[key]
 
 
-def _annotation(field: FieldInfo, made: dict[str, Any], inside: frozenset[str]) -> Any:
+def _annotation(field: FieldInfo, made: dict[tuple[str, frozenset[str]], Any], inside: frozenset[str]) -> Any:
     described = str(field.annotation)
     is_list = "List[" in described
     complex_type = _COMPLEX.search(described)

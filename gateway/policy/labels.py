@@ -8,15 +8,16 @@ that ship are a seed; a fuller set is loaded from files named in the settings, a
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-from connectors.sdk.model import Findings, Item, Section
+from connectors.sdk.model import SECTION_OF_TYPE, Findings, Item, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.policy.files import PolicyProblem, check_keys, files_in, read_text, read_yaml, refuse
-from gateway.policy.spread import spread
+from gateway.policy.spread import spread, unresolved
 
 RESTRICTED: Final = "RESTRICTED"
 SAME_SYSTEM: Final = (
@@ -30,6 +31,8 @@ _ICD10_CATEGORY: Final = 3
 Pair = tuple[str, str]
 Resolve = Callable[[dict[str, Any]], Item | None]
 _NONE: Final[frozenset[str]] = frozenset()
+Missing = Mapping[str, Collection[Section]]
+_NOTHING_MISSING: Final[Missing] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,26 @@ class LabelTables:
         """Which sets are in force: for the operator, the command line and the capability statement."""
         return list(self._sets)
 
-    def label(self, items: Sequence[Item], source_types: Mapping[str, OrganisationType], resolve: Resolve) -> None:
+    def label(
+        self,
+        items: Sequence[Item],
+        source_types: Mapping[str, OrganisationType],
+        resolve: Resolve,
+        missing: Missing = _NOTHING_MISSING,
+    ) -> list[Item]:
         """Set `item.labels` on every item: its own, and those of what it tells of.
 
         `source_types` gives each source's kind by ODS code; a source that isn't in it raises KeyError. `resolve` finds
-        the item that a Reference means. Raises ValueError for an item that the guard has not examined.
+        the item that a Reference means. `missing` are the sections that a source could not answer whole: an item that
+        tells of something in one of them may tell of something sensitive, so it is labelled RESTRICTED, and returned.
+        Raises ValueError for an item that the guard has not examined.
         """
-        spread(items, [self.own(item, source_types[item.source]) for item in items], resolve)
+        own = [self.own(item, source_types[item.source]) for item in items]
+        unsure = [place for place, item in enumerate(items) if _may_tell(item, missing.get(item.source), resolve)]
+        for place in unsure:
+            own[place] |= {RESTRICTED}
+        spread(items, own, resolve)
+        return [items[place] for place in unsure]
 
     def own(self, item: Item, source_type: OrganisationType) -> frozenset[str]:
         """The labels that the item has by itself."""
@@ -196,6 +212,10 @@ class LabelTables:
         if not isinstance(label, str) or label not in self.titles:
             refuse(path, f"the label {label!r} has no table", f"Use one of {', '.join(sorted(self.titles))}.")
         return label
+
+
+def _may_tell(item: Item, gaps: Collection[Section] | None, resolve: Resolve) -> bool:
+    return bool(gaps) and any(SECTION_OF_TYPE.get(kind) in (gaps or ()) for kind in unresolved(item, resolve))
 
 
 def _text(path: Path, node: Mapping[str, Any], key: str) -> str:

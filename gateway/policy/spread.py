@@ -69,6 +69,17 @@ def spread(items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolv
         item.labels = reached
 
 
+def unresolved(item: Item, resolve: Resolve) -> Iterator[str]:
+    """The types of what the item tells of and the record doesn't hold."""
+    resource = item.resource
+    for head, rest, _ in _WAYS.get(resource["resourceType"], ()):
+        if head in resource:
+            for reference in _below(resource[head], rest):
+                target = reference.get("reference", "#")
+                if not target.startswith("#") and resolve(reference) is None:
+                    yield target.rpartition("/")[0].rpartition("/")[2]
+
+
 def _below(value: Any, path: str) -> Iterator[dict[str, Any]]:
     """The objects at `path` (empty, or one step) in a value, whichever of the steps are lists."""
     for node in value if isinstance(value, list) else (value,):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle as R4BBundle
@@ -150,7 +151,7 @@ async def test_one_bad_source_never_costs_the_others(stack: Stack, mode: str) ->
     sources = {r["meta"]["tag"][0]["code"] for r in resources(answer.json())}
     assert "RJ2" not in sources
     assert {"G85005", "RPG", "709"} <= sources
-    assert "CANARY" not in answer.text
+    assert "CANARY-RJ2-" not in answer.text
 
 
 async def test_when_nobody_answers_it_is_503_never_empty(stack: Stack) -> None:
@@ -352,3 +353,36 @@ async def test_sources_tells_the_state_of_each(stack: Stack) -> None:
     assert all(source["breaker"] == "closed" for source in answer.json()["sources"])
     assert (await stack.client.get("/livez")).status_code == 200
     assert (await stack.client.get("/readyz")).status_code == 200
+
+
+async def test_a_contact_whose_reason_is_labelled_is_labelled(stack: Stack) -> None:
+    """By its own codes the contact is an ordinary follow-up: only the condition that it refers to is sensitive."""
+    await stack.agree(DANIEL, "hospital-doctor")
+    plain = (await stack.everything(DANIEL, "hospital-doctor")).text
+    await stack.agree(DANIEL, "hospital-doctor", scope="including-sensitive")
+    agreed = (await stack.everything(DANIEL, "hospital-doctor")).text
+    assert "2026-03-04T10:50:00.000Z" in agreed
+    assert "2026-03-04T10:50:00.000Z" not in plain
+
+
+async def test_what_cannot_be_looked_up_may_be_sensitive(stack: Stack) -> None:
+    """A contact whose reason is a Condition that could not be fetched: nobody knows whether it is labelled."""
+    await stack.agree(GRACE, "hospital-doctor")
+    before = resources((await stack.everything(GRACE, "hospital-doctor")).json(), "Encounter")
+    telling = {r["id"] for r in before if "diagnosis" in r}
+    assert telling
+    sandbox = stack.sandboxes["RJ2"]
+    system = sandbox._system
+
+    async def without_conditions(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith("/Condition"):
+            scope = scope | {"path": "/fhir/NoSuchType"}
+        await system(scope, receive, send)
+
+    sandbox._system = without_conditions
+    for question in (f"/fhir/R4/Patient/{GRACE}/$everything", f"/fhir/R4/Encounter?patient={GRACE}"):
+        answer = await stack.get(question, "hospital-doctor")
+        shown = {r["id"] for r in resources(answer.json(), "Encounter")}
+        assert shown == {r["id"] for r in before} - telling
+        assert "RJ2=partial;missing=contacts" in answer.headers["Connect-Care-Sources"]
+    assert "contacts may be incomplete" in " ".join(outcome(answer.json()))

@@ -91,18 +91,18 @@ def coded(*pairs: tuple[str, str], text: str | None = None) -> dict[str, Any]:
     return concept | ({"text": text} if text else {})
 
 
-def resource(kind: str, id_: str, subject: str | None = "Patient/p1", **more: Any) -> Resource:
-    """The least of a resource of this type, about `subject`."""
-    about: dict[str, Any] = {}
-    if subject is not None:
-        reference = {"reference": subject}
+def resource(kind: str, id_: str, about: str | None = "Patient/p1", /, **more: Any) -> Resource:
+    """The least of a resource of this type, that says what it is about."""
+    subject: dict[str, Any] = {}
+    if about is not None:
+        reference = {"reference": about}
         if kind == "Appointment":
-            about = {"participant": [{"actor": reference, "status": "accepted"}]}
+            subject = {"participant": [{"actor": reference, "status": "accepted"}]}
         elif kind in ("AllergyIntolerance", "Immunization"):
-            about = {"patient": reference}
+            subject = {"patient": reference}
         elif kind in SECTION_OF_TYPE:
-            about = {"subject": reference}
-    return {"resourceType": kind, "id": id_, **about, **more}
+            subject = {"subject": reference}
+    return {"resourceType": kind, "id": id_, **subject, **more}
 
 
 def an_item(source: str, body: Resource, **more: Any) -> Item:
