@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from connectors.sdk.auth import AuthSettings, NoAuth, TlsSettings
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, SECTION_OF_TYPE, Section
@@ -85,9 +85,10 @@ class Settings(BaseModel):
             raise ValueError("a header that proves who we are belongs under auth, with its value in a file")
         return value
 
-    @model_validator(mode="after")
-    def _fitting(self) -> Settings:
-        for section, searches in self.searches.items():
+    @field_validator("searches")
+    @classmethod
+    def _fitting(cls, value: Mapping[Section, tuple[Search, ...]]) -> Mapping[Section, tuple[Search, ...]]:
+        for section, searches in value.items():
             if not searches:
                 raise ValueError(f"{section} has no search and would look empty; take it out of the sections instead")
             for search in searches:
@@ -95,7 +96,7 @@ class Settings(BaseModel):
                     raise ValueError(
                         f"{search.type} belongs to the section {SECTION_OF_TYPE[search.type]}, not {section}"
                     )
-        return self
+        return value
 
     def searches_for(self, section: Section) -> tuple[Search, ...]:
         """The searches that serve a section; demographics needs none, the Patient is always asked for."""

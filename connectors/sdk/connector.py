@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from connectors.sdk import shape
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.http import Transport
 from connectors.sdk.installed import available, package
@@ -53,6 +54,7 @@ def connect(
     `load_organisations` has checked the same with the file's own line; what remains for here is what only shows when
     the connector is built: a secret that can't be read, a certificate that doesn't fit its key.
     """
+    shape.prepare()
     where = f"{file}: {organisation.ods}"
     if organisation.connector is None:
         raise ConfigurationError(f"{where} names no connector. Use one of: {', '.join(available())}.")

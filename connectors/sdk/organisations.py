@@ -191,8 +191,10 @@ def _check_settings(path: Path, node: CommentedMap, entry: Organisation) -> None
 
 
 def explain(path: Path, node: CommentedMap, line: int, error: ValidationError, inside: str = "") -> ConfigurationError:
-    """The first thing that pydantic found wrong with a YAML mapping, as file, line and remedy."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    """What pydantic found wrong with a YAML mapping, the first of it, as file, line and remedy."""
+    found = error.errors(include_url=False, include_input=False)
+    # A misspelt key is unknown and leaves another one missing: the first of the two says what to mend.
+    first = next((fault for fault in found if fault["type"] == "extra_forbidden"), found[0])
     where: Any = node.get(inside, node) if inside else node
     for step in first["loc"]:
         if isinstance(where, CommentedMap | CommentedSeq) and (

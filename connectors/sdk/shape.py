@@ -119,6 +119,13 @@ def _members(names: tuple[str, ...], choices: dict[str, list[str]]) -> tuple[str
     return (*members, *(f"_{name}" for name in members)) or names
 
 
+def prepare() -> None:
+    """Make every decoder and rule now (half a second), rather than while the first patient is looked up."""
+    for kind in sorted(KNOWN_TYPES):
+        decoder_for(kind)
+        _rule_for(kind)
+
+
 @lru_cache(maxsize=64)
 def decoder_for(resource_type: str) -> msgspec.json.Decoder[Any]:
     """The decoder of a resource type in `KNOWN_TYPES`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,9 @@ ROLES = (
     *("gp", "hospital-doctor", "nurse", "district-nurse"),
     *("occupational-therapist", "social-worker", "privacy-officer", "commissioner"),
 )
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -128,6 +133,30 @@ def test_the_readme_story(demo: Demo) -> None:
         records[role] = body
     assert len(records["social-worker"]) < len(records["gp"]) / 2
     assert "CANARY" in records["gp"]
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("bash")), reason="the README's commands need bash and curl"
+)
+def test_the_commands_of_the_readme_run(demo: Demo, tmp_path: Path) -> None:
+    """Every `sh` block of the README, in order, as it stands there but for the port and where the command is."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    script = "\n".join(blocks).replace(":8000", f":{demo.port}")
+    script = script.replace(".venv/bin/connectcare", f"{sys.executable} -m gateway.cli")
+    said = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=demo.environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert said.count('"basis":"patient-agreed"') >= 2
+    assert "opted out of Connect Care" in said
+    assert '"kind":"release"' in said
+    gp, social_worker = (json.loads((tmp_path / name).read_text()) for name in ("gp.json", "social-worker.json"))
+    assert gp["total"] > 2 * social_worker["total"] > 0
 
 
 def test_the_opted_out_patient_is_refused(demo: Demo) -> None:
