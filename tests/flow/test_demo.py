@@ -155,7 +155,7 @@ def test_the_commands_of_the_readme_run(demo: Demo, tmp_path: Path) -> None:
     assert said.count('"basis":"patient-agreed"') >= 2
     assert "opted out of Connect Care" in said
     assert '"kind":"release"' in said
-    gp, social_worker = (json.loads((tmp_path / name).read_text()) for name in ("gp.json", "social-worker.json"))
+    gp, social_worker = (_read_and_remove(tmp_path / name) for name in ("gp.json", "social-worker.json"))
     assert gp["total"] > 2 * social_worker["total"] > 0
 
 

@@ -366,8 +366,8 @@ def test_the_date_by_which_a_reader_orders_is_as_the_source_wrote_it(elements: d
 
 def test_newest_first_by_moment_and_undated_last() -> None:
     dates = [
-        "2024-06-02T00:15:00+01:00", "2024-06-01T23:30:00Z", "2024-06-01T23:30:00.500Z", "2024-06", "2024", "2023-12-31",
-        None, "not a date", "2024-06-01T12:00:00-11:00", "1950",
+        "2024-06-02T00:15:00+01:00", "2024-06-01T23:30:00Z", "2024-06-01T23:30:00.500Z", "2024-06", "2024",
+        "2023-12-31", None, "not a date", "2024-06-01T12:00:00-11:00", "1950",
     ]  # fmt: skip
     bodies = [
         resource("Observation", f"o{n}", **({"effectiveDateTime": date} if date else {}))
