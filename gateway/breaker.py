@@ -62,7 +62,7 @@ class Breaker:
         """The source did not answer."""
         if epoch == self._epoch:
             self._failures += 1
-            if self._probing or self._failures >= self._limit:
+            if self._failures >= self._limit:  # of a failed probe too: only a success forgets
                 self._turn(self._now() + self._rest)
 
     def abandon(self, epoch: int) -> None:

@@ -84,7 +84,10 @@ def _check(answer: Answer, ask: Ask, address: str) -> list[Alarm]:
 
 def _judge(answer: Answer, ask: Ask, address: str) -> list[Alarm]:
     for item in answer.items:
-        if item.findings is None:
+        # A merged hospital record links to the numbers that it replaced: the same person by the source's own word, who
+        # is neither shown nor proof of anything. Left in, every merged record would look like somebody else's.
+        linked = item.type == "Patient" and item.resource.pop("link", None) is not None
+        if item.findings is None or linked:
             item.findings, _ = examine(item.resource)
     names = _names_of(answer.items, ask.nhs_number, address)
     strangers = sum(_speaks_of_another(item, names) for item in answer.items)

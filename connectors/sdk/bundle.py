@@ -146,8 +146,8 @@ def _decode_as(kind: str, raw: bytes) -> Resource:
         raise
     except RecursionError as error:
         raise TooMuch("nesting over the cap") from error
-    except ValueError as error:
-        raise WrongContent("not the JSON that FHIR asks for") from error
+    except ValueError as error:  # what only shows when the values are read: wrong UTF-8, a number out of range
+        raise WrongContent("the answer is not the JSON that FHIR asks for") from error
 
 
 def examine(resource: Resource) -> tuple[Findings, int]:

@@ -4,9 +4,9 @@ It owns the connection pools, the absolute deadline, the single retry inside a b
 errors to ours. Redirects are never followed, links only where `address.py` allows; `intake.py` holds the caps on what
 comes back, `bundle.py` those on entries and depth.
 
-Two transports stand behind one narrow port. `AiohttpTransport` is what runs: per 50 kB answer it costs a seventh of
-httpx2's CPU, and it is cut by a deadline in the middle of a drip. `Httpx2Transport` exists so that tests can use respx,
-`MockTransport` or an ASGI app (docs/decisions/0002-http-transport.md).
+Two transports stand behind one narrow port. `AiohttpTransport` is what runs: a 50 kB answer costs a quarter of the CPU
+that httpx2 takes for it. `Httpx2Transport` exists so that tests can use respx, `MockTransport` or an ASGI app
+(docs/decisions/0002-http-transport.md).
 """
 
 from __future__ import annotations

@@ -389,6 +389,7 @@ async def test_exactly_one_of_fifty_callers_is_the_probe(per_source: int) -> Non
     outcomes = [answer.outcome for (answer,) in answers]
     assert outcomes.count(Outcome.ANSWERED) == 1
     assert outcomes.count(Outcome.NOT_ASKED) == 49
+    assert fan_out.states[TRUST].bulkhead._value == per_source
     assert fan_out.states[TRUST].breaker.state is BreakerState.CLOSED
 
 

@@ -33,10 +33,14 @@ def admitted(breaker: Breaker) -> int:
     return epoch
 
 
+def state_of(breaker: Breaker) -> BreakerState:
+    return breaker.state
+
+
 def open_it(breaker: Breaker) -> None:
     for _ in range(3):
         breaker.failure(admitted(breaker))
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
 
 
 def test_it_opens_after_so_many_failures_in_a_row(breaker: Breaker) -> None:
@@ -45,9 +49,9 @@ def test_it_opens_after_so_many_failures_in_a_row(breaker: Breaker) -> None:
     breaker.success(admitted(breaker))
     for _ in range(2):
         breaker.failure(admitted(breaker))
-        assert breaker.state is BreakerState.CLOSED
+        assert state_of(breaker) is BreakerState.CLOSED
     breaker.failure(admitted(breaker))
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
     assert breaker.admit() is None
 
 
@@ -56,7 +60,7 @@ def test_it_rests_for_its_time_and_no_longer(breaker: Breaker, clock: Clock) -> 
     clock.time = 9.999
     assert (breaker.state, breaker.admit()) == (BreakerState.OPEN, None)
     clock.time = 10.0
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert state_of(breaker) is BreakerState.HALF_OPEN
     assert breaker.admit() is not None
 
 
@@ -70,15 +74,15 @@ def test_one_failed_probe_is_enough(breaker: Breaker, clock: Clock) -> None:
     open_it(breaker)
     clock.time = 10.0
     breaker.failure(admitted(breaker))
-    assert breaker.state is BreakerState.OPEN
+    assert state_of(breaker) is BreakerState.OPEN
     clock.time = 19.9
     assert breaker.admit() is None
     clock.time = 20.0
     breaker.success(admitted(breaker))
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
     # Closed means closed: the old failures are forgotten.
     breaker.failure(admitted(breaker))
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_an_abandoned_probe_gives_its_place_to_the_next(breaker: Breaker, clock: Clock) -> None:
@@ -101,9 +105,9 @@ def test_a_call_from_before_the_opening_can_not_free_the_probes_place(
     probe = admitted(breaker)
     getattr(breaker, report)(late)
     assert breaker.admit() is None
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert state_of(breaker) is BreakerState.HALF_OPEN
     breaker.success(probe)
-    assert breaker.state is BreakerState.CLOSED
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
 def test_late_failures_do_not_lengthen_the_rest(breaker: Breaker, clock: Clock) -> None:
@@ -113,7 +117,7 @@ def test_late_failures_do_not_lengthen_the_rest(breaker: Breaker, clock: Clock) 
     for epoch in late:
         breaker.failure(epoch)
     clock.time = 10.0
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert state_of(breaker) is BreakerState.HALF_OPEN
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -123,7 +123,8 @@ def test_supporting_resources_need_no_patient() -> None:
 
 def test_other_references_in_every_spelling_are_nobodys_patient() -> None:
     others = [
-        "Practitioner/1", "Location/Outpatient Clinic A", "Organization/x_y", "https://x.nhs.uk/patient/fhir/Device/9",
+        "Practitioner/1", "Location/Outpatient Clinic A", "Location/Clinic%20A", "Organization/x_y",
+        "https://x.nhs.uk/patient/fhir/Device/9",
         "urn:uuid:00000000-0000-0000-0000-000000000000", "Observation/Patient", "#", "Encounter/1/_history/2",
         "https://fhir.example/Outpatients/Practitioner/7", "Inpatient", "",
     ]  # fmt: skip
@@ -187,6 +188,13 @@ def test_another_persons_number_anywhere_under_any_spelling_empties_the_source(s
     assert_quarantined(guarded(answered(TRUST, patient(), bad, warnings=[SourceWarning(None, "x", "y")])), count=1)
 
 
+def test_a_patient_without_a_number_is_found_however_deep_it_is_contained() -> None:
+    stranger = {"resourceType": "Patient", "id": "x"}
+    nested = {"resourceType": "List", "id": "l", "contained": [{"resourceType": "List", "contained": [stranger]}]}
+    for contained in ([stranger], [nested], [patient("own"), nested]):
+        assert_quarantined(guarded(answered(TRUST, patient(), resource("Observation", "o1", contained=contained))))
+
+
 def test_two_patients_with_the_same_number_are_nobody() -> None:
     assert_quarantined(guarded(answered(TRUST, patient("p1"), patient("p2"), resource("Observation", "o1"))), count=3)
 
@@ -200,9 +208,12 @@ def test_each_copy_of_the_patient_must_carry_the_number() -> None:
     assert_quarantined(guarded(answered(TRUST, patient(), second)), count=1)
 
 
-def test_a_link_to_another_patient_is_a_link_to_another_patient() -> None:
-    linked = patient(link=[{"type": "seealso", "other": {"reference": "Patient/p2"}}])
-    assert_quarantined(guarded(answered(TRUST, linked)))
+def test_a_merged_record_is_still_this_patients_and_its_links_go_no_further() -> None:
+    linked = patient(link=[{"type": "replaces", "other": {"reference": "Patient/p2"}}])
+    done = guarded(answered(TRUST, linked))
+    assert not done.alarms
+    assert [item.type for item in done.answers[0].items] == ["Patient"]
+    assert "link" not in done.answers[0].items[0].resource
 
 
 def test_an_answer_without_a_patient_proves_nothing() -> None:
@@ -250,6 +261,7 @@ def test_the_absolute_address_of_one_source_means_nobody_at_another() -> None:
         resource("Observation", "o1", ""),
         resource("Observation", "o1", "p1"),
         resource("Observation", "o1", "#r", contained=[{"resourceType": "RelatedPerson", "id": "r"}]),
+        resource("Observation", "o1", "#r", contained=[patient("own"), {"resourceType": "RelatedPerson", "id": "r"}]),
         resource("Observation", "o1", focus=[{"reference": "RelatedPerson/mother"}]),
         resource("Observation", "o1", focus=[{"reference": "Device/1"}, {"reference": "Group/family"}]),
         resource("Observation", "o1", focus=[{"reference": "#r"}]),

@@ -145,10 +145,6 @@ def strange_reference_of_something_supporting(bodies: list[Resource], rng: rando
     body[rng.choice(["subject", "patient", "qualification"])] = a_strange_reference(rng)
 
 
-def link_to_another(bodies: list[Resource], rng: random.Random) -> None:
-    the_patient(bodies)["link"] = [{"other": a_strange_reference(rng), "type": rng.choice(["seealso", "replaced-by"])}]
-
-
 # --- Ways to carry another number ------------------------------------------------------------------------------------
 
 SYSTEMS: Final = (
@@ -166,16 +162,17 @@ def strange_number(rng: random.Random) -> dict[str, Any]:
 def another_number(bodies: list[Resource], rng: random.Random) -> None:
     number = strange_number(rng)
     body = rng.choice(bodies)
-    rng.choice(
+    name, value = rng.choice(
         [
-            lambda: body.setdefault("identifier", []).append(number),
-            lambda: body.update(subject={"reference": "Patient/p1", "identifier": number}),
-            lambda: body.setdefault("extension", []).append({"url": "y", "valueIdentifier": number}),
-            lambda: body.update(contained=[{"resourceType": "RelatedPerson", "id": "c", "identifier": [number]}]),
-            lambda: body.update(performer=[{"identifier": number}]),
-            lambda: body.update(performer=[{"type": "Patient", "identifier": number}]),
+            ("identifier", [*body.get("identifier", []), number]),
+            ("subject", {"reference": "Patient/p1", "identifier": number}),
+            ("extension", [*body.get("extension", []), {"url": "y", "valueIdentifier": number}]),
+            ("contained", [{"resourceType": "RelatedPerson", "id": "c", "identifier": [number]}]),
+            ("performer", [{"identifier": number}]),
+            ("performer", [{"type": "Patient", "identifier": number}]),
         ]
-    )()
+    )
+    body[name] = value
 
 
 # --- Ways to bring another Patient -----------------------------------------------------------------------------------
@@ -223,7 +220,7 @@ def contained_stranger(bodies: list[Resource], rng: random.Random) -> None:
 
 
 STRANGERS: Final = (
-    strange_reference, strange_reference, strange_reference, strange_reference_of_something_supporting, link_to_another,
+    strange_reference, strange_reference, strange_reference, strange_reference_of_something_supporting,
     another_number, another_patient, instead_of_the_patient, no_patient_at_all, contained_stranger,
 )  # fmt: skip
 

@@ -14,13 +14,14 @@ from tests.unit.pipeline import COUNCIL, DMD, EVERYTHING, PRACTICE, SNOMED, TRUS
 
 IPS = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 PENICILLIN = (SNOMED, "91936005")
+NO_ALLERGY = (SNOMED, "716186003")
 
 
 def allergy(*codes: tuple[str, str], text: str | None = None, **more: Any) -> Item:
     return an_item(TRUST, resource("AllergyIntolerance", "a", code=coded(*codes, text=text), **more))
 
 
-NONE, PENICILLIN_ALLERGY = allergy((SNOMED, "716186003")), allergy(PENICILLIN)
+NONE, PENICILLIN_ALLERGY = allergy(NO_ALLERGY), allergy(PENICILLIN)
 NO_DRUG = allergy((SNOMED, "409137002"))
 
 
@@ -90,10 +91,10 @@ def test_an_allergy_without_a_code_is_an_allergy() -> None:
         ([allergy(PENICILLIN, verificationStatus=coded(("v", "unconfirmed")))], AllergyState.KNOWN),
         ([allergy(PENICILLIN, verificationStatus=coded(("v", "refuted")))], AllergyState.NOT_RECORDED),
         ([allergy(PENICILLIN, verificationStatus=coded(("v", "entered-in-error"))), NONE], AllergyState.NONE_KNOWN),
-        ([allergy((SNOMED, "716186003"), clinicalStatus=coded(("c", "inactive")))], AllergyState.NOT_RECORDED),
-        ([allergy((SNOMED, "716186003"), verificationStatus=coded(("v", "entered-in-error")))], AllergyState.NOT_RECORDED),
+        ([allergy(NO_ALLERGY, clinicalStatus=coded(("c", "inactive")))], AllergyState.NOT_RECORDED),
+        ([allergy(NO_ALLERGY, verificationStatus=coded(("v", "entered-in-error")))], AllergyState.NOT_RECORDED),
     ],
-)  # fmt: skip
+)
 def test_the_state_of_allergies(items: list[Item], state: AllergyState) -> None:
     assert allergy_state(items, [line(), line(TRUST, [Section.RESULTS])]) is state
     missing = AllergyState.KNOWN if state is AllergyState.KNOWN else AllergyState.UNAVAILABLE

@@ -6,9 +6,19 @@ import re
 import textwrap
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from connectors.fhir_r4.settings import Search, Settings
+from connectors.sdk.auth import (
+    BackendServices,
+    ClientCertificate,
+    ClientCredentials,
+    NoAuth,
+    StaticHeader,
+    TlsSettings,
+)
 from connectors.sdk.connector import available, connect
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Section
@@ -269,3 +279,27 @@ async def test_a_connector_is_built() -> None:
 def test_only_folders_with_a_connector_are_available() -> None:
     assert "fhir_r4" in available()
     assert not {"sdk", "kit", "template", "__pycache__"}.intersection(available())
+
+
+# ---- what the README shows ----
+
+
+def shown() -> list[str]:
+    text = (PROJECT / "connectors" / "fhir_r4" / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+
+
+def test_every_entry_that_the_readme_shows_is_accepted(file: Path) -> None:
+    assert len(shown()) == 6
+    for text in shown():
+        assert len(load(file, text).sources()) == 1
+
+
+def test_the_readme_shows_every_setting_and_every_scheme() -> None:
+    text = "".join(shown())
+    names = {name for model in (Settings, Search, TlsSettings) for name in model.model_fields}
+    schemes = (NoAuth, StaticHeader, ClientCredentials, BackendServices, ClientCertificate)
+    names |= {name for model in schemes for name in model.model_fields}
+    names |= {str(get_args(model.model_fields["scheme"].annotation)[0]) for model in schemes}
+    missing = {name for name in names if not re.search(rf"\b{name}\b", text)}
+    assert missing == set()

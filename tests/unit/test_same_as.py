@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from fhir.resources.R4B.linkage import Linkage
 
 from connectors.sdk.bundle import read_resource
 from connectors.sdk.model import ODS_SYSTEM, Item, Resource, Section
+from gateway.merge import Record
 from gateway.same_as import Group, as_linkage, same_as
 from tests.unit.pipeline import (
     COUNCIL,
@@ -21,7 +23,6 @@ from tests.unit.pipeline import (
     PRACTICE,
     SNOMED,
     TRUST,
-    Record,
     an_item,
     answered,
     coded,
@@ -43,7 +44,9 @@ def medicine(id_: str, *codes: tuple[str, str], kind: str = "MedicationStatement
 
 def groups(by_source: dict[str, list[Resource]], **details: Resource) -> list[Group]:
     """The groups of one record; `details` are more of the Patient at a source."""
-    answers = [answered(source, details.get(source, patient()), *bodies) for source, bodies in by_source.items()]
+    answers = [
+        answered(source, details.get(source, patient()), *deepcopy(bodies)) for source, bodies in by_source.items()
+    ]
     return of(merged(*answers))
 
 
@@ -180,10 +183,18 @@ def dose(value: Any, unit: str = "mg", **timing: Any) -> dict[str, Any]:
     ("here", "there", "expected"),
     [
         ({"status": "active"}, {"status": "stopped"}, {"status": {"active", "stopped"}}),
-        ({"dosage": [{"text": "One a day"}]}, {"dosage": [{"text": "Two a day"}]}, {"dosage": {"One a day", "Two a day"}}),
+        (
+            {"dosage": [{"text": "One a day"}]},
+            {"dosage": [{"text": "Two a day"}]},
+            {"dosage": {"One a day", "Two a day"}},
+        ),
         ({"dosage": [{"text": "ONE  a day "}]}, {"dosage": [{"text": "One a day"}]}, {}),
         ({"dosage": [{"text": "One a day"}]}, {}, {}),
-        ({"dosage": [dose(Decimal("2.50"))]}, {"dosage": [dose(5)]}, {"dosage": {"2.50 mg", "5 mg"}, "dose": {"2.50 mg", "5 mg"}}),
+        (
+            {"dosage": [dose(Decimal("2.50"))]},
+            {"dosage": [dose(5)]},
+            {"dosage": {"2.50 mg", "5 mg"}, "dose": {"2.50 mg", "5 mg"}},
+        ),
         (
             {"dosage": [dose(5, frequency=1, period=1, periodUnit="d")]},
             {"dosage": [dose(5, frequency=2, period=1, periodUnit="d")]},
@@ -197,11 +208,16 @@ def dose(value: Any, unit: str = "mg", **timing: Any) -> dict[str, Any]:
             {"dosage": [{"text": "as directed", **dose(10)}]},
             {"dose": {"5 mg", "10 mg"}},
         ),
-        ({"dosage": [dose(5) | {"asNeededBoolean": True}]}, {"dosage": [dose(5)]}, {
-            "dosage": {"5 mg, as needed", "5 mg"}, "dose": {"5 mg, as needed", "5 mg"},
-        }),
+        (
+            {"dosage": [dose(5) | {"asNeededBoolean": True}]},
+            {"dosage": [dose(5)]},
+            {
+                "dosage": {"5 mg, as needed", "5 mg"},
+                "dose": {"5 mg, as needed", "5 mg"},
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_conflicts_are_named_with_each_ones_own_words(
     here: dict[str, Any], there: dict[str, Any], expected: dict[str, set[str]]
 ) -> None:

@@ -198,7 +198,7 @@ async def test_a_change_of_parent_or_a_stop_ends_the_watch(monkeypatch: pytest.M
     ("entry", "sentence"),
     [
         (("RV5", "fhir_r4", "sandbox"), r"^RV5: There is no sandbox data for RV5\. Add"),
-        (("RV5", "sdk", "sandbox"), r"^RV5: the connector sdk ships no sandbox\. Give"),
+        (("RV5", "sdk", "sandbox"), r"the connector sdk does not exist"),
         (("rv5", "fhir_r4", "sandbox"), r"organisations\.yaml"),
     ],
 )
