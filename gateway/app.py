@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -53,6 +54,7 @@ from gateway.store.sqlite import SqliteStore
 from gateway.view import View
 
 VERSION: Final = version("connect-care")
+_CLOSING_SECONDS: Final = 5.0
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
@@ -84,7 +86,7 @@ def load_register(settings: Settings) -> Organisations:
     organisations = load_organisations(settings.organisations_file, addresses=settings.addresses)
     if not settings.is_demo:
         for entry in organisations:
-            if entry.stage is Stage.SANDBOX or (entry.address or "https://").startswith("http://"):
+            if entry.stage is Stage.SANDBOX or (entry.address and urlsplit(entry.address).scheme != "https"):
                 raise SettingsError(
                     f"{settings.organisations_file}: {entry.ods} is a sandbox or has a plain HTTP address. "
                     "Give its https address and stage: live, or stage: planned."
@@ -104,7 +106,12 @@ async def assemble(settings: Settings, outside: Outside) -> Parts:
         rest=settings.breaker_rest,
     )
     store = SqliteStore(settings.data_dir, clock=now)
-    return _join(settings, organisations, policy, sealer, fan_out, store, outside.fetch)
+    try:
+        await store.hold_to_key(sealer.fingerprint(), sealer.opens)
+        return _join(settings, organisations, policy, sealer, fan_out, store, outside.fetch)
+    except BaseException:
+        await store.aclose()
+        raise
 
 
 def _join(
@@ -185,9 +192,7 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         try:
             yield
         finally:
-            await asyncio.gather(*(state.connector.aclose() for state in parts.fan_out.states.values()))
-            await parts.store.aclose()
-            log.event("gateway.stopped", version=VERSION)
+            await close(parts)
 
     app = FastAPI(
         title="Connect Care",
@@ -204,6 +209,25 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
     app.add_exception_handler(GatewayError, _answer_gateway_error)
     app.add_exception_handler(HTTPException, _answer_no_route)
     return app
+
+
+async def close(parts: Parts) -> None:
+    """End what is under way and close the connectors, then the store: that one always, whatever else fails."""
+    ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
+    ends["issuers"] = parts.callers.aclose
+    try:
+        outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
+        for source, outcome in zip(ends, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                log.failed("source.close-failed", outcome, source=source)
+    finally:
+        await parts.store.aclose()
+        log.event("gateway.stopped", version=VERSION)
+
+
+async def _in_time(aclose: Callable[[], Awaitable[None]]) -> None:
+    async with asyncio.timeout(_CLOSING_SECONDS):
+        await aclose()
 
 
 def _settle() -> None:

@@ -85,7 +85,7 @@ def _timing(timing: Resource) -> str:
     named = code.get("text") or _joined(", ", (str(coding.get("code", "")) for coding in code.get("coding", ())))
     repeat = timing.get("repeat", {})
     often = _joined(" per ", (_digits(repeat.get("frequency")), _period(repeat)))
-    return _joined(", ", (named, often, *map(str, repeat.get("when", ())), *map(str, repeat.get("timeOfDay", ()))))
+    return _joined(", ", (named, often, *_texts(repeat.get("when", ())), *_texts(repeat.get("timeOfDay", ()))))
 
 
 def _period(repeat: Resource) -> str:
@@ -107,7 +107,7 @@ def _name(part: str) -> Read:
     def read(patient: Resource) -> str:
         names = sorted(patient.get("name", ()), key=lambda name: _USES.get(name.get("use", ""), len(_USES)))
         value = names[0].get(part, "") if names else ""
-        return " ".join(value) if isinstance(value, list) else str(value)
+        return " ".join(_texts(value if isinstance(value, list) else [value]))
 
     return read
 
@@ -117,6 +117,11 @@ def _deceased(patient: Resource) -> str:
     if when or is_deceased is True:
         return "deceased"
     return "living" if is_deceased is False else ""
+
+
+def _texts(values: Iterable[object]) -> Iterable[str]:
+    """The words among them: R4 allows a null in a list of texts, where an extension beside it says why."""
+    return (value for value in values if isinstance(value, str))
 
 
 def _joined(separator: str, parts: Iterable[str]) -> str:

@@ -12,6 +12,7 @@
     │   └── OptedOut                403  suppressed     the patient opted out of Connect Care
     ├── NotFound                    404  not-found      no such route, resource or patient
     ├── NotAllowed                  405  not-supported  another method
+    ├── Gone                        410  conflict       begin again with the first page
     ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
@@ -118,6 +119,13 @@ class NotAllowed(GatewayError):
 
     status = 405
     code = "not-supported"
+
+
+class Gone(GatewayError):
+    """What a cursor continues isn't there any more: its pages would not add up to one record."""
+
+    status = 410
+    code = "conflict"
 
 
 class NobodyAnswered(GatewayError):

@@ -6,10 +6,15 @@ open a record and holds the patient's permission may know that nobody knows the 
 
 from __future__ import annotations
 
+from typing import Final
+
 from connectors.sdk.model import Outcome
 from gateway.errors import NobodyAnswered, NotFound
 from gateway.locate import Look
 from gateway.merge import Record
+
+_SAID_ALL: Final = frozenset({Outcome.NO_RECORD, Outcome.NOT_ASKED})
+"""Without a gap these leave nothing open: who isn't asked and has no gap holds none of what was asked for."""
 
 
 def require_patient(record: Record, look: Look) -> None:
@@ -30,7 +35,7 @@ def require_patient(record: Record, look: Look) -> None:
 def _raise_unknown(record: Record) -> None:
     if not record.lines:
         raise NotFound("No organisation that takes part now offers what was asked for.", rule="sources.none")
-    missing = [line for line in record.lines if line.outcome is not Outcome.NO_RECORD]
+    missing = [line for line in record.lines if line.gaps or line.outcome not in _SAID_ALL]
     if not missing:
         raise NotFound(
             "No organisation that takes part knows a patient with this NHS number. Check it with the patient.",

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.sdk.model import Ask, AskedBy, Section
-from connectors.sdk.organisations import Organisation, Organisations, OrganisationType
+from connectors.sdk.model import Answer, Ask, AskedBy, Gap, Outcome, Section
+from connectors.sdk.organisations import Organisation, Organisations, OrganisationType, Stage
 from gateway.caller.model import Caller
 
 _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
@@ -23,6 +23,8 @@ _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
 """Sections whose sensitivity labels spread into another (the contact whose reason is a labelled condition). They are
 asked for together, so that an item is judged alike whichever search it is seen through."""
 
+SUSPENDED: Final = "is suspended from Connect Care and is not asked"
+HOLDS_NONE: Final = "holds none of what was asked for"
 _PATIENT: Final = frozenset({Section.DEMOGRAPHICS})
 
 
@@ -67,6 +69,23 @@ class Locator:
             for organisation in sorted(self._organisations.sources(), key=lambda entry: entry.ods)
             if (sections := _asked_of(organisation, look, wanted))
         }
+
+    def not_asked(self, look: Look, may_see: frozenset[Section], asks: Mapping[str, Ask]) -> list[Answer]:
+        """An Answer for each organisation that takes part and isn't asked: every source is accounted for.
+
+        One that is suspended leaves a gap in what it would have been asked for; one that holds none of it doesn't.
+        """
+        wanted = look.sections & may_see
+        answers = []
+        for organisation in self._organisations:
+            if organisation.ods in asks or not organisation.holds_records:
+                continue
+            if organisation.stage is Stage.SUSPENDED and look.source in (None, organisation.ods):
+                gaps = dict.fromkeys(sorted(wanted & organisation.sections), Gap.NOT_ASKED)
+                answers.append(Answer(organisation.ods, Outcome.NOT_ASKED, gaps=gaps, told=SUSPENDED))
+            elif organisation.takes_part and look.source is None:
+                answers.append(Answer(organisation.ods, Outcome.NOT_ASKED, told=HOLDS_NONE))
+        return answers
 
 
 def _asked_of(organisation: Organisation, look: Look, wanted: frozenset[Section]) -> frozenset[Section]:

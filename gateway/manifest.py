@@ -43,12 +43,14 @@ class Manifest:
     """One line for every source that takes part for this patient, in order of ODS code.
 
     `asked` are the sections that were asked for. `never_shown` is the standing statement for this role and permission.
+    `allergies_limited`: this role and permission withhold some kind of allergy, whether or not there is one.
     """
 
     lines: tuple[ManifestLine, ...]
     asked: frozenset[Section]
     allergies: AllergyState | None = None
     never_shown: tuple[str, ...] = ()
+    allergies_limited: bool = False
 
     @property
     def sections_with_gaps(self) -> dict[Section, tuple[str, ...]]:

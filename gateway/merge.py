@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.sdk.model import ODS_SYSTEM, Answer, Item, Outcome, Section
+from connectors.sdk.model import ODS_SYSTEM, Answer, Ask, Item, Outcome, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
 from gateway.allergies import is_no_known_allergy
 from gateway.audit.row import Alarm
@@ -23,6 +23,7 @@ from gateway.search.dates import BEGINNING, span
 
 _UNDATED: Final = BEGINNING - 1
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"
+_NONE: Final[frozenset[Section]] = frozenset()
 _SECTION_ORDER: Final = {section: place for place, section in enumerate(Section)}
 _DATES: Final = (
     "effectiveDateTime",
@@ -41,7 +42,11 @@ _DATES: Final = (
 
 @dataclass(slots=True)
 class Record:
-    """All that the sources said about one patient, before policy. `index` finds an item by its sealed reference."""
+    """All that the sources said about one patient, before policy. `index` finds an item by its sealed reference.
+
+    `asked` are the sections that the look is about. `asked_of` are those that each source was asked for, also for the
+    sake of labels alone; `whole` those of them that it answered whole.
+    """
 
     nhs_number: str
     items: list[Item]
@@ -50,6 +55,8 @@ class Record:
     alarms: list[Alarm]
     index: dict[str, Item]
     registered_practice: str | None
+    asked_of: Mapping[str, frozenset[Section]]
+    whole: Mapping[str, frozenset[Section]]
 
     @property
     def patients(self) -> list[Item]:
@@ -64,7 +71,7 @@ class Merger:
         self._sealer = sealer
         self._organisations = organisations
 
-    def merge(self, guarded: Guarded, nhs_number: str, asked: frozenset[Section]) -> Record:
+    def merge(self, guarded: Guarded, asks: Mapping[str, Ask], nhs_number: str, asked: frozenset[Section]) -> Record:
         """The same record, whatever the order in which sources and items came. Raises nothing: what can't be used was
         taken out by the guard."""
         answers = sorted(guarded.answers, key=lambda answer: answer.source)
@@ -77,7 +84,9 @@ class Merger:
         _name_the_patient(items, nhs_number, practice)
         index = {f"{item.type}/{item.sealed_id}": item for item in items}
         alarms = sorted(guarded.alarms, key=lambda alarm: (alarm.source, alarm.kind))
-        return Record(nhs_number, sorted(items, key=_order), lines, asked, alarms, index, practice)
+        asked_of = {source: ask.sections for source, ask in asks.items()}
+        whole = {answer.source: asked_of.get(answer.source, _NONE) - answer.gaps.keys() for answer in answers}
+        return Record(nhs_number, sorted(items, key=_order), lines, asked, alarms, index, practice, asked_of, whole)
 
     def _of_source(self, answer: Answer, nhs_number: str) -> list[Item]:
         organisation = self._organisations.get(answer.source)

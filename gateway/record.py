@@ -107,13 +107,15 @@ class Records:
             await self.sharing.require_opted_in(look.nhs_number)  # 3
             permission = await self.permissions.require(caller, look.nhs_number)  # 4
             now = asyncio.get_running_loop().time()
-            asks = self.locator.locate(caller, look, self.view.sections_for(caller), now)  # 5
+            may_see = self.view.sections_for(caller)
+            asks = self.locator.locate(caller, look, may_see, now)  # 5
             answers = await self.fan_out.ask(asks)  # 6
+            answers += self.locator.not_asked(look, may_see, asks)
             guarded = guard.guard(answers, asks, self.address_of)  # 7
             written.alarms = guarded.alarms
-            record = self.merger.merge(guarded, look.nhs_number, look.sections)  # 8
+            record = self.merger.merge(guarded, asks, look.nhs_number, look.sections)  # 8
             require_patient(record, look)
-            shown = self.view.of(record, answers, caller, permission, look)  # 9
+            shown = self.view.of(record, caller, permission, look)  # 9
             rendered = question.search(shown)  # 10
             await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
             return rendered

@@ -53,12 +53,13 @@ def release_row(
     outlined: Mapping[str, int] | None = None,
     alarms: Iterable[Alarm] = (),
     subject: str = "",
+    total: int | None = None,
 ) -> Row:
     """The row that `release` commits: what is about to be shown, and what the policy kept back and why.
 
     `items` are those that leave, after policy and search; `withheld` and `outlined` count by rule id; `policy_hash` is
     that of the policy which decided; `intent` the number of the intent's row. Raises ValueError for an item without a
-    sealed id: what can't be accounted for can't be shown.
+    sealed id: what can't be accounted for can't be shown. `total` is the number of matches where the answer tells it.
     """
     shown = list(items)
     row = journal.row(
@@ -80,6 +81,7 @@ def release_row(
         sources=source_lines(lines, answers),
         seen=dict(Counter(item.section.value if item.section else SUPPORTING for item in shown)),
         seen_ids=_sealed_ids(shown),
+        total=total,
         withheld=dict(withheld or {}),
         outlined=dict(outlined or {}),
     )

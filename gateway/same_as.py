@@ -28,6 +28,8 @@ _CODE_ELEMENT: Final = {
     "Immunization": "vaccineCode",
 }
 _WHOLE_DATE: Final = len("2024-05-17")
+# What reading a resource of a shape that nobody foresaw raises.
+_UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
 Key = tuple[str, ...]
 Resolve = Callable[[dict[str, Any]], Item | None]
 
@@ -75,6 +77,14 @@ def same_as(items: Iterable[Item], resolve: Resolve) -> list[Group]:
 
 
 def _keys(item: Item, resolve: Resolve) -> set[Key]:
+    """What the item may share with others; nothing where it can't be read: it's shown, in no group."""
+    try:
+        return _shared(item, resolve)
+    except _UNREADABLE:
+        return set()
+
+
+def _shared(item: Item, resolve: Resolve) -> set[Key]:
     element = _CODE_ELEMENT.get(item.type)
     if element is None or (item.section is Section.ALLERGIES and is_no_known_allergy(item)):
         return set()
@@ -88,7 +98,7 @@ def _keys(item: Item, resolve: Resolve) -> set[Key]:
     return {
         (coding["code"], *when)
         for coding in (concept or {}).get("coding", ())
-        if coding.get("system") in _SNOMED and "code" in coding
+        if coding.get("system") in _SNOMED and isinstance(coding.get("code"), str)
     }
 
 
@@ -118,7 +128,7 @@ def _conflicts(members: Sequence[Item], compared: Mapping[str, Read]) -> tuple[C
     own history, and what a source doesn't say contradicts nobody."""
     found = []
     for element, read in compared.items():
-        values = {_reference(item): value for item in members if (value := read(item.resource))}
+        values = {_reference(item): value for item in members if (value := _said(read, item))}
         by_source: dict[str, set[str]] = defaultdict(set)
         for item in members:
             if _reference(item) in values:
@@ -126,6 +136,14 @@ def _conflicts(members: Sequence[Item], compared: Mapping[str, Read]) -> tuple[C
         if any(said != other for said in by_source.values() for other in by_source.values()):
             found.append(Conflict(element, values))
     return tuple(found)
+
+
+def _said(read: Read, item: Item) -> str:
+    """What an item says of an element. What can't be compared is no conflict, and must not cost anyone the record."""
+    try:
+        return read(item.resource)
+    except _UNREADABLE:
+        return ""
 
 
 def _reference(item: Item) -> str:

@@ -74,8 +74,21 @@ class Sealer:
         self._cursors = AESSIV(derived("cursors", 64))
         self._digest_key = derived("digests", 32)
         self._tag_key = derived("patient-tags", 32)
+        self._fingerprint = derived("key-check", 16).hex()
         # One record asks for few prefixes; an unbounded memo would keep NHS numbers in memory for ever.
         self.prefix = lru_cache(maxsize=64)(self._prefix)
+
+    def fingerprint(self) -> str:
+        """Names the master key and reveals nothing of it: 32 hexadecimal digits, the same for the same key."""
+        return self._fingerprint
+
+    def opens(self, sealed_patient: str) -> bool:
+        """True where this key sealed it."""
+        try:
+            self.open_patient(sealed_patient)
+        except Unsealable:
+            return False
+        return True
 
     def patient_tag(self, nhs_number: str) -> str:
         """The keyed tag that names a patient in the store: the same for the same patient, useless without the key."""

@@ -10,6 +10,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -77,7 +78,8 @@ class Settings(BaseSettings):
     def _production_is_closed(self) -> Settings:
         if self.is_demo:
             return self
-        if not self.public_url.startswith("https://"):
+        address = urlsplit(self.public_url)
+        if address.scheme != "https" or not address.hostname:
             raise ValueError("public_url must be https in production. Put a TLS proxy in front and give its address")
         if any(issuer.allow_insecure_loopback for issuer in self.issuers):
             raise ValueError("allow_insecure_loopback is for the demo. Give an https issuer")

@@ -28,8 +28,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The answer's bytes, its headers, and the items that are in those bytes: the journal names just these."""
+    """The answer's bytes, its headers, and the items that are in those bytes: the journal names just these.
+
+    `total` is how many matches a searchset says there are, all that a count alone tells; None for a single resource.
+    """
 
     body: bytes
     headers: Mapping[str, str]
     items: list[Item]
+    total: int | None = None

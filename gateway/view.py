@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from connectors.sdk.model import Answer, Gap, Item, Outcome, Section
+from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Caller
+from gateway.caller.scopes import types_allowed
 from gateway.choice.may import demand
 from gateway.choice.model import Permission
-from gateway.locate import Look
+from gateway.locate import Look, with_labelling
 from gateway.manifest import Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
 from gateway.policy.decide import Policy
 from gateway.policy.filter import apply
+from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
 from gateway.same_as import same_as
 from gateway.shown import Shown
 
-OPEN_RECORD = "open-record"
+OPEN_RECORD: Final = "open-record"
+Judged = Callable[[Section, str, frozenset[str]], Circumstances]
+"""(section, source, labels) -> the circumstances in which this caller looks at such an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,12 @@ class View:
 
     def sections_for(self, caller: Caller) -> frozenset[Section]:
         """The sections that this role could ever see: the rest is never asked for."""
-        return self.policy.sections_for(caller.role, caller.organisation_type)
+        may = self.policy.sections_for(caller.role, caller.organisation_type)
+        types = types_allowed(caller.scopes)
+        return may if types is None else may & ({SECTION_OF_TYPE[kind] for kind in types} | {Section.DEMOGRAPHICS})
 
-    def of(
-        self, record: Record, answers: Sequence[Answer], caller: Caller, permission: Permission, look: Look
-    ) -> Shown:
-        """What of the record is shown, and the manifest that says what it lacks.
-
-        `answers` are the guarded ones: they tell of gaps in sections that were asked for the sake of labels alone.
-        """
+    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
+        """What of the record is shown, and the manifest that says what it lacks."""
 
         def resolve(reference: dict[str, Any]) -> Item | None:
             return record.index.get(reference.get("reference", ""))
@@ -69,58 +70,70 @@ class View:
         def circumstances_of(item: Item) -> Circumstances:
             return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
 
-        missing = {answer.source: answer.gaps for answer in answers}
-        unsure = self.policy.labels.label(record.items, self.source_types, resolve, missing)
+        self.policy.labels.label(record.items, self.source_types, resolve, record.whole)
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
-        items = [item for item in filtered.items if item.section is None or item.section in look.sections]
+        types = types_allowed(caller.scopes)
+        items = [
+            item
+            for item in filtered.items
+            if item.section is None or (item.section in look.sections and (types is None or item.type in types))
+        ]
         return Shown(
             caller=caller,
             look=look,
             items=items,
             groups=same_as(items, resolve),
-            manifest=self._manifest(record, _with_unsure(record.lines, unsure, items), items, caller, permission),
+            manifest=self._manifest(record, items, circumstances, caller, permission),
             withheld=filtered.withheld,
             outlined=filtered.outlined,
             policy_hash=self.policy.hash,
         )
 
     def _manifest(
-        self,
-        record: Record,
-        lines: tuple[ManifestLine, ...],
-        items: list[Item],
-        caller: Caller,
-        permission: Permission,
+        self, record: Record, items: list[Item], judged: Judged, caller: Caller, permission: Permission
     ) -> Manifest:
         asked = record.asked & self.sections_for(caller)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
+        lines = tuple(self._with_unchecked(line, record, judged) for line in record.lines)
         return Manifest(
             lines=lines,
             asked=asked,
             allergies=allergy_state(allergies, lines) if Section.ALLERGIES in asked else None,
             never_shown=self._standing_statement(caller, permission),
+            allergies_limited=any(
+                self._hides(judged, Section.ALLERGIES, line.source, label)
+                for line in lines
+                for label in self.policy.labels.vocabulary
+            ),
         )
+
+    def _with_unchecked(self, line: ManifestLine, record: Record, judged: Judged) -> ManifestLine:
+        """Where what may label a section did not come whole, items of it may be held back: it is incomplete too.
+
+        It's said wherever that could be so for this caller, and never because something was: that would tell of it.
+        """
+        missing = record.asked_of.get(line.source, frozenset()) - record.whole.get(line.source, frozenset())
+        held_back = {
+            section: Gap.HELD_BACK
+            for section in record.asked & record.asked_of.get(line.source, frozenset())
+            if section not in line.gaps
+            and with_labelling(frozenset({section})) & missing
+            and self._hides(judged, section, line.source, RESTRICTED)
+        }
+        return replace(line, outcome=Outcome.PARTIAL, gaps={**line.gaps, **held_back}) if held_back else line
+
+    def _hides(self, judged: Judged, section: Section, source: str, label: str) -> bool:
+        decide = self.policy.decide
+        plain = decide(judged(section, source, frozenset())).shown
+        return decide(judged(section, source, frozenset({label}))).shown < plain
 
     def _standing_statement(self, caller: Caller, permission: Permission) -> tuple[str, ...]:
         """The same for every record of this role and permission, so it is made once."""
         key = (caller.role, caller.organisation_type, caller.purpose, permission.basis, permission.scope)
         if key not in self._told:
             self._told[key] = tuple(never_shown(self.policy, caller, permission))
-        return self._told[key]
-
-
-def _with_unsure(
-    lines: Iterable[ManifestLine], unsure: Iterable[Item], shown: Iterable[Item]
-) -> tuple[ManifestLine, ...]:
-    """A section is incomplete too where an item of it isn't shown because what it tells of could not be looked up."""
-    seen = {item.sealed_id for item in shown}
-    held_back: dict[str, dict[Section, Gap]] = {}
-    for item in unsure:
-        if item.section is not None and item.sealed_id not in seen:
-            held_back.setdefault(item.source, {})[item.section] = Gap.HELD_BACK
-    return tuple(
-        replace(line, outcome=Outcome.PARTIAL, gaps={**held_back[line.source], **line.gaps})
-        if line.source in held_back
-        else line
-        for line in lines
-    )
+        types = types_allowed(caller.scopes)
+        if types is None:
+            return self._told[key]
+        listed = ", ".join(sorted(types)) or "nothing"
+        return (f"Limited by the scopes of your application's token to: {listed}.", *self._told[key])

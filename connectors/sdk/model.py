@@ -67,7 +67,7 @@ class Outcome(StrEnum):
     @property
     def leaves_gap(self) -> bool:
         """True where the source may hold something that this record doesn't show."""
-        return self not in (Outcome.ANSWERED, Outcome.NO_RECORD)
+        return self not in (Outcome.ANSWERED, Outcome.NO_RECORD, Outcome.NOT_ASKED)
 
 
 class Gap(StrEnum):

@@ -5,9 +5,11 @@ Secrets stand in files (`…_file`), never in `organisations.yaml`.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -21,7 +23,17 @@ _HEADER_TEXT: Final = re.compile(r"[ -~]+")
 def _check_url(url: str) -> str:
     if fault := address_fault(url):
         raise ValueError(fault)
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("must be https: over plain HTTP the secret and the token could be read on the way")
     return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 TokenUrl = Annotated[str, AfterValidator(_check_url)]

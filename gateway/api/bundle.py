@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -61,17 +61,20 @@ def searchset(
     page: Page[Any],
     manifest: Manifest,
     included: Iterable[Shown] = (),
+    authored: Iterable[Resource] = (),
     *,
     public_base: str,
     moment: datetime,
     bundle_id: UUID,
 ) -> bytes:
-    """The Bundle of one page. `included` are supporting resources that the page's matches refer to."""
+    """The Bundle of one page. `included` are items that come along with the page's matches; `authored` are resources
+    that the gateway made of them (Linkages)."""
     base = public_base.rstrip("/") + "/fhir/R4/"
     query = page.query
     entries = [_entry(base, shaped(item.resource, query.summary, query.elements), "match") for item in page.items]
     if query.summary is not Summary.COUNT:
         entries += [_entry(base, item.resource, "include") for item in included]
+        entries += [_authored_entry(resource, bundle_id) for resource in authored]
     entries.append(_outcome_entry(manifest, bundle_id))
     return to_json(
         {
@@ -89,11 +92,13 @@ def searchset(
 
 def sources_header(manifest: Manifest) -> str:
     """`G85005=answered, RJ2=timed-out;missing=allergies+medicines`: one piece for every source, ASCII."""
-    return ", ".join(_piece(line) for line in manifest.lines)
+    return ", ".join(_piece(line, manifest.asked) for line in manifest.lines)
 
 
-def _piece(line: ManifestLine) -> str:
-    missing = "+".join(section for section in Section if section in line.gaps)
+def _piece(line: ManifestLine, asked: frozenset[Section]) -> str:
+    missing = "+".join(
+        section for section in Section if section in line.gaps or (section in asked and line.lacks(section))
+    )
     return f"{line.source}={line.outcome}" + (f";missing={missing}" if missing else "")
 
 
@@ -106,8 +111,16 @@ def _entry(base: str, resource: Resource, mode: str) -> dict[str, Any]:
     return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
 
 
+def _authored_entry(resource: Resource, bundle_id: UUID) -> dict[str, Any]:
+    # As with the outcome: a name within this answer, since there is no address where it could be read again.
+    name = uuid5(bundle_id, f"{resource['resourceType']}/{resource['id']}")
+    return {"fullUrl": f"urn:uuid:{name}", "resource": resource, "search": {"mode": "include"}}
+
+
 def _tags(manifest: Manifest) -> list[dict[str, str]]:
-    tags = [{"system": SOURCES_TAG, "code": _piece(line), "display": line.name} for line in manifest.lines]
+    tags = [
+        {"system": SOURCES_TAG, "code": _piece(line, manifest.asked), "display": line.name} for line in manifest.lines
+    ]
     if _tells_allergies(manifest):
         tags.append({"system": ALLERGIES_TAG, "code": str(manifest.allergies)})
     return tags
@@ -142,7 +155,8 @@ def _issue(severity: str, code: str, text: str) -> dict[str, Any]:
 
 
 def _source_issue(line: ManifestLine) -> dict[str, Any]:
-    incomplete = bool(line.gaps) or line.outcome.leaves_gap
+    # A source that wasn't asked since it holds none of what was asked for has no gap: nothing is missing.
+    incomplete = bool(line.gaps or line.warnings) or line.outcome.leaves_gap
     severity = "warning" if incomplete else "information"
     code = _CODE.get(line.outcome, "incomplete") if incomplete else "informational"
     issue = _issue(severity, code, source_sentence(line))
@@ -178,19 +192,32 @@ def _of_sections(sections: Sequence[Section], state: str, why: str) -> str:
 
 def _allergies_issue(manifest: Manifest) -> dict[str, Any]:
     """The four mandated states (NHS CUI, PAB-0064), their exact words first."""
-    missing = [line.name for line in manifest.lines if Section.ALLERGIES in line.gaps]
+    missing = [line.name for line in manifest.lines if line.lacks(Section.ALLERGIES)]
     names = ", ".join(missing)
     match manifest.allergies:
         case AllergyState.KNOWN:
             more = f" There may be more: {names} can't be read as complete." if missing else ""
             text = f"Known allergies: at least one is recorded.{more}"
         case AllergyState.NONE_KNOWN:
-            text = "No known allergies: a source states so, and none is missing."
+            limit, never = _limits(manifest)
+            text = f"No known allergies{limit}: a source states so, and none is missing.{never}"
         case AllergyState.NOT_RECORDED:
-            text = "Allergies not recorded: no organisation holds a statement. This does not mean that there are none."
+            limit, never = _limits(manifest)
+            text = f"Allergies not recorded{limit}: no organisation holds a statement."
+            text += f" This does not mean that there are none.{never}"
         case _:
             of = f" of {names}" if missing else ""
             text = (
                 f"Allergies unavailable: the allergies{of} could not be read. This does not mean that there are none."
             )
     return _issue("warning" if missing else "information", "incomplete" if missing else "informational", text)
+
+
+def _limits(manifest: Manifest) -> tuple[str, str]:
+    """What a statement of absence must own up to where this reader is never shown some kinds of allergy.
+
+    It is said of the role and permission, whether or not there is such an allergy, so it tells of none.
+    """
+    if not manifest.allergies_limited:
+        return "", ""
+    return " among what may be shown to you", " Kinds that are never shown are named below."

@@ -28,10 +28,10 @@ from gateway.search.table import (
 
 EVERYTHING: Final = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 _OAUTH_URIS: Final = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
-_SMART: Final = {
+_OAUTH: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
-    "code": "SMART-on-FHIR",
-    "display": "SMART-on-FHIR",
+    "code": "OAuth",
+    "display": "OAuth",
 }
 
 
@@ -108,8 +108,8 @@ class Capabilities:
 
     def _security(self) -> dict[str, Any]:
         security: dict[str, Any] = {
-            "cors": True,
-            "service": [{"coding": [_SMART], "text": "OAuth 2 access token of a person, never of a bare system"}],
+            "cors": False,
+            "service": [{"coding": [_OAUTH], "text": "OAuth 2 access token of a person, never of a bare system"}],
             "description": "The patient's sharing choice and a permission for this patient are needed as well.",
         }
         if self._oauth:

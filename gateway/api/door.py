@@ -21,9 +21,13 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-def template(request: Request) -> str:
-    """The method and the route's template: what a row may say of an address."""
-    return f"{request.method} {request.scope['route'].path}"
+def template(request: Request, resource_type: str | None = None) -> str:
+    """The method and the route's template: what a row may say of an address.
+
+    A resource type that is offered (never one that a client made up) stands in its place; an id never does.
+    """
+    door = f"{request.method} {request.scope['route'].path}"
+    return door.replace("{resource_type}", resource_type) if resource_type else door
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 
-from gateway.api.door import parts_of, template
+from gateway.api.door import journal_refusal, parts_of, template
 from gateway.api.http import FHIR_JSON, FORM, authorization, read_body, request_id
 from gateway.api.questions import Bundled, Failing, ReadById
 from gateway.errors import GatewayError, NotFound
 from gateway.record import Question
+from gateway.search.pairs import pairs_of
+from gateway.search.refuse import not_offered, repeated, wrong
 from gateway.search.representation import check_accept
 from gateway.search.table import SHOWN_TYPES
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
+_METADATA_PARAMS: Final = ("_format", "mode")
 
 
 @router.get("/metadata")
 async def metadata(request: Request) -> Response:
     """What this server offers. It needs no token: clients read it before they have one."""
-    parts = parts_of(request)
-    check_accept(request.headers.get("accept"), request.query_params.get("_format"))
-    return Response(parts.capabilities.document(), media_type=FHIR_JSON)
+    try:
+        _check_metadata_params(pairs_of(request.scope["query_string"]))
+        _check_accept(request)
+    except GatewayError as error:
+        await journal_refusal(request, error, template(request))
+        raise
+    return Response(parts_of(request).capabilities.document(), media_type=FHIR_JSON)
+
+
+def _check_metadata_params(pairs: list[tuple[str, str]]) -> None:
+    """R4's capabilities interaction takes `_format` and `mode`; the whole statement is the one mode here."""
+    given = dict(pairs)
+    for name in given:
+        if name not in _METADATA_PARAMS:
+            raise not_offered(name, "The CapabilityStatement takes", _METADATA_PARAMS)
+    if len(given) < len(pairs):
+        raise repeated(next(name for name in given if [each for each, _ in pairs].count(name) > 1))
+    if given.get("mode", "full") != "full":
+        raise wrong("mode", "takes full.")
 
 
 @router.get("/Patient/{patient}/$everything")
@@ -44,8 +65,8 @@ async def post_search(request: Request, resource_type: str) -> Response:
     try:
         form = await read_body(request, parts_of(request).settings.max_body_bytes, frozenset({FORM}))
     except GatewayError as error:
-        return await _open(request, Failing(template(request), request_id(request), error))
-    return await _open(request, _bundled(request, resource_type, form=form))
+        return await _open(request, Failing(template(request, resource_type), request_id(request), error))
+    return await _open(request, _bundled(request, resource_type, form=form), form)
 
 
 @router.get("/{resource_type}/{resource_id}")
@@ -53,7 +74,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
     """One resource by its sealed id."""
     parts = parts_of(request)
     question = _of_type(request, resource_type) or ReadById(
-        door=template(request),
+        door=template(request, resource_type),
         request_id=request_id(request),
         resource_type=resource_type,
         id=resource_id,
@@ -66,7 +87,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
 def _bundled(request: Request, resource_type: str, *, form: bytes = b"", everything_of: str | None = None) -> Bundled:
     parts = parts_of(request)
     return Bundled(
-        door=template(request).replace("{resource_type}", resource_type),
+        door=template(request, resource_type),
         request_id=request_id(request),
         resource_type=resource_type,
         raw_query=request.scope["query_string"],
@@ -84,9 +105,15 @@ def _of_type(request: Request, resource_type: str) -> Failing | None:
     return Failing(template(request), request_id(request), NotFound(told, rule="route.unknown-type"))
 
 
-async def _open(request: Request, question: Question) -> Response:
+def _check_accept(request: Request, form: bytes = b"") -> None:
+    """`_format` may stand in the form of a POST `_search` as well; wherever it stands, it beats the Accept header."""
+    given = dict(pairs_of(request.scope["query_string"], form))
+    check_accept(request.headers.get("accept"), given.get("_format"))
+
+
+async def _open(request: Request, question: Question, form: bytes = b"") -> Response:
     try:
-        check_accept(request.headers.get("accept"), request.query_params.get("_format"))
+        _check_accept(request, form)
     except GatewayError as error:
         question = Failing(question.door, question.request_id, error)
     rendered = await parts_of(request).records.open(authorization(request), question)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from connectors.sdk.organisations import Organisation, Stage
 from gateway.api.door import opened, parts_of
 from gateway.choice.may import demand
+from gateway.fan_out import SourceState
 
 router = APIRouter(tags=["health"])
-SEE_SOURCES = "see-sources"
+SEE_SOURCES: Final = "see-sources"
+_LISTED: Final = frozenset({Stage.LIVE, Stage.SANDBOX, Stage.SUSPENDED})
 
 
 @router.get("/livez")
@@ -30,25 +33,28 @@ async def readyz(request: Request, response: Response) -> dict[str, str]:
 
 @router.get("/sources")
 async def sources(request: Request) -> dict[str, Any]:
-    """The state of each organisation's system, as this worker has seen it. It says nothing about any patient."""
+    """The state of each organisation's system, as this worker has seen it. It says nothing about any patient.
+
+    A suspended one is listed as well, as what it is: nobody asks it, so it has neither breaker nor outcome.
+    """
     async with opened(request) as door:
         policy = door.parts.policy
         demand(lambda action, who: policy.may(action, who.role, who.organisation_type), SEE_SOURCES, door.caller)
         states = door.parts.fan_out.states
-        return {
-            "sources": [
-                {
-                    "ods": organisation.ods,
-                    "name": organisation.name,
-                    "type": organisation.type,
-                    "stage": organisation.stage,
-                    "joined": organisation.joined,
-                    "sections": sorted(organisation.sections),
-                    "breaker": states[organisation.ods].breaker.state,
-                    "lastOutcome": states[organisation.ods].last_outcome,
-                    "lastSuccess": states[organisation.ods].last_success,
-                    "typicalMilliseconds": states[organisation.ods].typical_ms,
-                }
-                for organisation in door.parts.organisations.sources()
-            ]
-        }
+        listed = [entry for entry in door.parts.organisations if entry.holds_records and entry.stage in _LISTED]
+        return {"sources": [_line(entry, states.get(entry.ods)) for entry in listed]}
+
+
+def _line(organisation: Organisation, state: SourceState | None) -> dict[str, Any]:
+    return {
+        "ods": organisation.ods,
+        "name": organisation.name,
+        "type": organisation.type,
+        "stage": organisation.stage,
+        "joined": organisation.joined,
+        "sections": sorted(organisation.sections),
+        "breaker": state and state.breaker.state,
+        "lastOutcome": state and state.last_outcome,
+        "lastSuccess": state and state.last_success,
+        "typicalMilliseconds": state and state.typical_ms,
+    }

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
-from connectors.sdk.model import SECTION_OF_TYPE, Item, Section
+from connectors.sdk.model import SECTION_OF_TYPE, Item, Resource, Section
 from gateway.api.bundle import SOURCES_HEADER, searchset, sources_header, to_json
 from gateway.api.http import FHIR_JSON
 from gateway.caller.model import Caller
 from gateway.errors import GatewayError, NobodyAnswered, NotFound
 from gateway.locate import Look
 from gateway.manifest import Manifest
-from gateway.same_as import Group, as_linkage
+from gateway.same_as import as_linkage
 from gateway.sealed import Sealer, Unsealable
 from gateway.search import find
-from gateway.search.include import referred
-from gateway.search.page import Pager
+from gateway.search.include import may_include, referred
+from gateway.search.page import Pager, digest_of
 from gateway.search.pairs import pairs_of
 from gateway.search.parse import nhs_number, parse, parse_everything, parse_read
-from gateway.search.query import Continuation, Query, Reading, Resolve, Summary
+from gateway.search.query import Continuation, Query, Reading, Resolve
 from gateway.search.summary import shaped
 from gateway.shown import Rendered, Shown
 
@@ -66,20 +65,20 @@ class Bundled:
         if query is None:
             raise AssertionError("look comes before search")
         found = find(query, self._matchable(shown, query), _resolver(shown.items))
-        page = self.pager.page(query, found, shown.caller.key)
+        page = self.pager.page(query, found, shown.caller.key, digest_of(shown.manifest.lines))
         on_page = list(page.items)
         by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items}
         extra = [*self._other_patients(shown, query), *referred(page, by_reference.get)]
-        linkages = [_Authored(as_linkage(group)) for group in self._groups(shown, on_page)]
         body = searchset(
             page,
             shown.manifest,
-            [*extra, *linkages],
+            extra,
+            _linkages(shown, found, on_page),
             public_base=self.public_url,
             moment=datetime.now(UTC),
             bundle_id=uuid.uuid4(),
         )
-        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra])
+        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra], page.total)
 
     def _matchable(self, shown: Shown, query: Query) -> list[Item]:
         """A search for a Patient finds the one that carries the record; the other sources' come with it as includes."""
@@ -88,25 +87,11 @@ class Bundled:
         return [item for item in shown.items if item.sealed_id == query.patient]
 
     def _other_patients(self, shown: Shown, query: Query) -> list[Item]:
-        if query.everything or query.resource_type != "Patient" or query.summary is Summary.COUNT:
+        if query.everything or query.resource_type != "Patient" or not may_include(query):
             return []
         return [
             item for item in shown.items if item.section is Section.DEMOGRAPHICS and item.sealed_id != query.patient
         ]
-
-    def _groups(self, shown: Shown, on_page: list[Item]) -> Iterable[Group]:
-        """The groups whose members are all on this page, in `$everything` alone."""
-        if self.everything_of is None:
-            return ()
-        here = {item.sealed_id for item in on_page}
-        return [group for group in shown.groups if all(member.sealed_id in here for member in group.members)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Authored:
-    """A resource that the gateway made, among items that sources made."""
-
-    resource: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -147,7 +132,7 @@ class ReadById:
 
     def _unavailable(self, shown: Shown) -> GatewayError | None:
         section = SECTION_OF_TYPE.get(self.resource_type)
-        missing = [line.name for line in shown.manifest.lines if section in line.gaps]
+        missing = [line.name for line in shown.manifest.lines if section is not None and line.lacks(section)]
         if not missing:
             return None
         return NobodyAnswered(
@@ -176,14 +161,24 @@ class Failing:
         raise self.error
 
 
-class _HasResource(Protocol):
-    @property
-    def resource(self) -> dict[str, Any]: ...
-
-
 def headers_of(manifest: Manifest) -> Mapping[str, str]:
     """The headers of an answer that holds a record."""
     return {"Content-Type": FHIR_JSON, SOURCES_HEADER: sources_header(manifest)}
+
+
+def _linkages(shown: Shown, found: Sequence[Item], on_page: Sequence[Item]) -> list[Resource]:
+    """The same-as groups that this page tells of: each comes once, with the page that holds its first match.
+
+    Its other members may be on other pages, or be no matches: the reader can read them by their references.
+    """
+    here = {item.sealed_id for item in on_page}
+    place = {item.sealed_id: index for index, item in enumerate(found)}
+    linkages = []
+    for group in shown.groups:
+        matches = [member.sealed_id for member in group.members if member.sealed_id in place]
+        if matches and min(matches, key=place.__getitem__) in here:
+            linkages.append(as_linkage(group))
+    return linkages
 
 
 def _resolver(items: Iterable[Item]) -> Resolve:

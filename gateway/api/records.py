@@ -17,6 +17,7 @@ from gateway.choice.number import nhs_number_of
 from gateway.errors import GatewayError
 from gateway.locate import Look
 from gateway.record import Question
+from gateway.search.representation import check_accept
 from gateway.shown import Rendered, Shown
 
 router = APIRouter(tags=["record"])
@@ -28,6 +29,7 @@ async def open_record(request: Request) -> Response:
     parts = parts_of(request)
     question: Question
     try:
+        check_accept(request.headers.get("accept"))
         body = await read_model(request, parts.settings.max_body_bytes, RecordRequest)
         question = _Narrowed(_everything(request, nhs_number_of(body.nhsNumber), body), body.birthDate)
     except GatewayError as error:

@@ -84,8 +84,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event.
 
     `door` is the route's template and method (never a path with an identifier in it). `seen` counts released items
-    by section, `seen_ids` lists them as {sealed prefix: [digest, …]}; `withheld` and `outlined` count by rule id what
-    the policy kept back: they exist here and nowhere else.
+    by section, `seen_ids` lists them as {sealed prefix: [digest, …]}; `total` is the number of matches that the answer
+    told, which is all that a count-only answer tells; `withheld` and `outlined` count by rule id what the policy kept
+    back: they exist here and nowhere else.
     """
 
     kind: Kind
@@ -105,6 +106,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sources: dict[str, SourceLine] = {}
     seen: dict[str, int] = {}
     seen_ids: dict[str, list[str]] = {}
+    total: int | None = None
     withheld: dict[str, int] = {}
     outlined: dict[str, int] = {}
     alarms: list[Alarm] = []

@@ -45,6 +45,7 @@ class Callers:
         roles: JobRoles,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._keys = keys
         self._tokens = Tokens(issuers, keys, clock=clock)
         self._organisations = organisations
         self._roles = roles
@@ -77,6 +78,10 @@ class Callers:
             auth_time=person.auth_time,
             token_id=known.token_id,
         )
+
+    async def aclose(self) -> None:
+        """End refreshes of the issuers' keys that are still under way."""
+        await self._keys.aclose()
 
     def _organisation(self, known: KnownCaller) -> Organisation:
         organisation = self._organisations.get(known.organisation)

@@ -11,7 +11,6 @@ import csv
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from connectors.sdk.model import SECTION_OF_TYPE, Findings, Item, Section
@@ -31,8 +30,8 @@ _ICD10_CATEGORY: Final = 3
 Pair = tuple[str, str]
 Resolve = Callable[[dict[str, Any]], Item | None]
 _NONE: Final[frozenset[str]] = frozenset()
-Missing = Mapping[str, Collection[Section]]
-_NOTHING_MISSING: Final[Missing] = MappingProxyType({})
+Whole = Mapping[str, Collection[Section]]
+_EVERYTHING: Final = frozenset(Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +90,21 @@ class LabelTables:
         items: Sequence[Item],
         source_types: Mapping[str, OrganisationType],
         resolve: Resolve,
-        missing: Missing = _NOTHING_MISSING,
-    ) -> list[Item]:
+        whole: Whole | None = None,
+    ) -> None:
         """Set `item.labels` on every item: its own, and those of what it tells of.
 
         `source_types` gives each source's kind by ODS code; a source that isn't in it raises KeyError. `resolve` finds
-        the item that a Reference means. `missing` are the sections that a source could not answer whole: an item that
-        tells of something in one of them may tell of something sensitive, so it is labelled RESTRICTED, and returned.
-        Raises ValueError for an item that the guard has not examined.
+        the item that a Reference means. `whole` are the sections that each source was asked for and answered whole
+        (None: all of them did, for all): an item that tells of something in any other section may tell of something
+        sensitive, so it is labelled RESTRICTED. Raises ValueError for an item that the guard has not examined.
         """
         own = [self.own(item, source_types[item.source]) for item in items]
-        unsure = [place for place, item in enumerate(items) if _may_tell(item, missing.get(item.source), resolve)]
-        for place in unsure:
-            own[place] |= {RESTRICTED}
+        if whole is not None:
+            for place, item in enumerate(items):
+                if _may_tell(item, whole.get(item.source, ()), resolve):
+                    own[place] |= {RESTRICTED}
         spread(items, own, resolve)
-        return [items[place] for place in unsure]
 
     def own(self, item: Item, source_type: OrganisationType) -> frozenset[str]:
         """The labels that the item has by itself."""
@@ -214,8 +213,13 @@ class LabelTables:
         return label
 
 
-def _may_tell(item: Item, gaps: Collection[Section] | None, resolve: Resolve) -> bool:
-    return bool(gaps) and any(SECTION_OF_TYPE.get(kind) in (gaps or ()) for kind in unresolved(item, resolve))
+def _may_tell(item: Item, whole: Collection[Section], resolve: Resolve) -> bool:
+    """True where the item tells of something that isn't in the record, and not because the source has no such thing."""
+    for kind in unresolved(item, resolve):
+        section = SECTION_OF_TYPE.get(kind) if kind else None
+        if (section is not None and section not in whole) or (kind is None and not set(whole) >= _EVERYTHING):
+            return True
+    return False
 
 
 def _text(path: Path, node: Mapping[str, Any], key: str) -> str:

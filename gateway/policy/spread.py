@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from connectors.sdk.model import Item, Section
+from gateway.policy.references import target_type
 
 TELLS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "MedicationRequest": ("medicationReference", "reasonReference"),
@@ -69,15 +70,15 @@ def spread(items: Sequence[Item], own: Sequence[frozenset[str]], resolve: Resolv
         item.labels = reached
 
 
-def unresolved(item: Item, resolve: Resolve) -> Iterator[str]:
-    """The types of what the item tells of and the record doesn't hold."""
+def unresolved(item: Item, resolve: Resolve) -> Iterator[str | None]:
+    """The types of what the item tells of and the record lacks; None for a reference that says no type."""
     resource = item.resource
     for head, rest, _ in _WAYS.get(resource["resourceType"], ()):
         if head in resource:
             for reference in _below(resource[head], rest):
                 target = reference.get("reference", "#")
                 if not target.startswith("#") and resolve(reference) is None:
-                    yield target.rpartition("/")[0].rpartition("/")[2]
+                    yield target_type(reference)
 
 
 def _below(value: Any, path: str) -> Iterator[dict[str, Any]]:

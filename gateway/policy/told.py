@@ -13,6 +13,7 @@ from connectors.sdk.model import Section
 from gateway.caller.model import Caller, Role
 from gateway.choice.model import Basis, Permission, Scope
 from gateway.policy.decide import Policy, best_circumstances
+from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances, Shown
 
 SECTION_NAMES: Final = {section: section.value.replace("-", " ") for section in Section}
@@ -42,7 +43,7 @@ def never_shown(policy: Policy, caller: Caller, permission: Permission | None) -
         source_type=caller.organisation_type,
         labels=frozenset(),
     )
-    told = [*_sections(policy, circumstances), *_labels(policy, circumstances)]
+    told = [*_sections(policy, circumstances), *_labels(policy, circumstances), *_unchecked(policy, circumstances)]
     if told:
         told.append("If you need more for the patient's care, ask the patient or the organisation that holds it.")
     return [*told, ABSENCE]
@@ -77,6 +78,14 @@ def _labels(policy: Policy, circumstances: Circumstances) -> Iterable[str]:
         )
     if outlined := [label for label in now if now[label] is Shown.OUTLINE and asked[label] is Shown.OUTLINE]:
         yield f"Shown to {role} in outline only: items labelled {_titles(policy, outlined)}."
+
+
+def _unchecked(policy: Policy, circumstances: Circumstances) -> Iterable[str]:
+    if _most(policy, circumstances, RESTRICTED) is Shown.WITHHELD:
+        yield (
+            f"Not shown to {ROLE_NAMES[circumstances.role]} either: items that refer to something which could not be "
+            "looked up, since it may be sensitive."
+        )
 
 
 def _best(circumstances: Circumstances, *, own_practice: bool) -> Circumstances:

@@ -8,20 +8,25 @@ from typing import Final
 from connectors.sdk.model import SUPPORTING_TYPES, Findings
 from gateway.search.match import AnyShown
 from gateway.search.page import Page
-from gateway.search.query import Shown, Summary
+from gateway.search.query import Query, Shown, Summary
 from gateway.search.summary import shaped
 
 _NONE_WITH: Final = frozenset({Summary.TEXT, Summary.COUNT})
+
+
+def may_include(query: Query) -> bool:
+    """False where nothing comes along with the matches: R4 allows none with `_summary=text`, a count holds nothing."""
+    return query.summary not in _NONE_WITH
 
 
 def referred(page: Page[AnyShown], lookup: Callable[[str], AnyShown | None]) -> list[AnyShown]:
     """What the page's own elements refer to, and what that refers to, each once, in order of first mention.
 
     `lookup` knows only what this caller is shown. What counts is the resource as it will be sent: a reference that an
-    outline or `_elements` took out must not bring its target along. R4 allows none with `_summary=text`.
+    outline or `_elements` took out must not bring its target along.
     """
     query = page.query
-    if query.summary in _NONE_WITH:
+    if not may_include(query):
         return []
     found: dict[str, AnyShown] = {}
     cut = query.summary is not Summary.FALSE or bool(query.elements)

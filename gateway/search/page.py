@@ -2,17 +2,24 @@
 
 A cursor holds the whole search, where to go on, and when it was made; it opens for its own caller only and for 15
 minutes. So a page can't be combined with other parameters, and a link that leaks is of no use to anyone.
+
+Pages must add up to one record. Where a source says another thing than it did for the page before (it broke, or it is
+back), items could fall between two pages unseen, even those of healthy sources: then no page is given, and the client
+begins again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Generic
 from urllib.parse import quote, urlencode
 
-from gateway.errors import BadRequest
+from connectors.sdk.model import Outcome
+from gateway.errors import BadRequest, Gone
+from gateway.manifest import ManifestLine
 from gateway.sealed import Sealer, Unsealable
 from gateway.search.match import AnyShown
 from gateway.search.parse import parse, parse_everything
@@ -21,7 +28,8 @@ from gateway.search.query import Continuation, Position, Query, Summary
 SEARCH_PAGE: Final = 50
 EVERYTHING_PAGE: Final = 5000
 CURSOR_SECONDS: Final = 15 * 60
-_VERSION: Final = 1
+_VERSION: Final = 2
+_GAVE: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,21 @@ class Page(Generic[AnyShown]):
     items: tuple[AnyShown, ...]
     total: int
     links: tuple[Link, ...]
+
+
+def digest_of(lines: Iterable[ManifestLine]) -> str:
+    """What the sources said, as far as pages depend on it: outcomes and gaps, never what is hidden, never a time.
+
+    Why a source gave nothing at all may change between two pages (it was slow, now it isn't asked): it gives nothing
+    to either.
+    """
+    said = [
+        (line.source, str(line.outcome), sorted(f"{section}={gap}" for section, gap in line.gaps.items()))
+        if line.outcome in _GAVE
+        else (line.source, "nothing", sorted(map(str, line.gaps)))
+        for line in lines
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 class Pager:
@@ -64,26 +87,29 @@ class Pager:
         query = parse_everything(state["p"], pairs) if state["p"] else parse(state["t"], pairs)
         if isinstance(query, Continuation):
             raise _refused("belongs to another search.")
-        return replace(query, position=Position(state["a"], state["i"]))
+        return replace(query, position=Position(state["a"], state["s"]))
 
     @staticmethod
     def _of_this_search(state: dict[str, Any], continuation: Continuation) -> bool:
         return state["t"] == continuation.resource_type and (state["p"] or None) == continuation.patient
 
-    def page(self, query: Query, found: Sequence[AnyShown], bound_to: str) -> Page[AnyShown]:
-        """The page of `found` (all matches, sorted) that the query is at."""
+    def page(self, query: Query, found: Sequence[AnyShown], bound_to: str, said: str) -> Page[AnyShown]:
+        """The page of `found` (all matches, sorted) that the query is at. `said` is `digest_of` the manifest's lines.
+
+        Raises Gone where the page before was made of something else.
+        """
         if query.summary is Summary.COUNT:
             return Page(query, (), len(found), (Link("self", self._self(query, bound_to)),))
-        begin = _begin(query.position, found)
+        begin = _begin(query.position, found, said)
         size = query.count or (EVERYTHING_PAGE if query.everything else SEARCH_PAGE)
         items = tuple(found[begin : begin + size])
         links = [Link("self", self._self(query, bound_to))]
         more = begin + size < len(found)
         if more or query.position:
-            links.append(Link("first", self._cursor(query, Position("", 0), bound_to)))
+            links.append(Link("first", self._cursor(query, Position(), bound_to)))
         if more:
             after = str(items[-1].resource.get("id"))
-            links.append(Link("next", self._cursor(query, Position(after, begin + size), bound_to)))
+            links.append(Link("next", self._cursor(query, Position(after, said), bound_to)))
         return Page(query, items, len(found), tuple(links))
 
     def _self(self, query: Query, bound_to: str) -> str:
@@ -99,7 +125,7 @@ class Pager:
             "p": query.patient if query.everything else "",
             "q": query.pairs,
             "a": position.after,
-            "i": position.index,
+            "s": position.said,
             "at": self._now(),
         }
         return f"{self._path(query)}?_cursor={self._sealer.seal_cursor(state, bound_to)}"
@@ -112,14 +138,20 @@ class Pager:
         return int(self._clock().timestamp())
 
 
-def _begin(position: Position | None, found: Sequence[AnyShown]) -> int:
-    """After the last item of the page before; where that one has gone since, at the index that it led to."""
-    if position is None:
+def _begin(position: Position | None, found: Sequence[AnyShown], said: str) -> int:
+    """After the last item of the page before."""
+    if position is None or not position.after:
         return 0
-    for index, item in enumerate(found):
-        if item.resource.get("id") == position.after:
-            return index + 1
-    return min(position.index, len(found))
+    if position.said == said:
+        for index, item in enumerate(found):
+            if item.resource.get("id") == position.after:
+                return index + 1
+    raise Gone(
+        "The record has changed since the page before, so that its pages no longer add up. "
+        "Begin again with the first page of the search.",
+        rule="search.cursor-stale",
+        expression="http._cursor",
+    )
 
 
 def _refused(why: str) -> BadRequest:

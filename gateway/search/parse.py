@@ -18,7 +18,6 @@ from gateway.search.refuse import not_offered, repeated, wrong
 from gateway.search.representation import check_format
 from gateway.search.summary import element_names
 from gateway.search.table import (
-    BIRTHDATE,
     EVERYTHING_PARAMS,
     LAST_UPDATED,
     OFFERED,
@@ -162,14 +161,13 @@ def _required_patient(resource_type: str, given: Given) -> str:
 
 def _patient_query(given: Given) -> Query:
     birth_date = exact_date(given["birthdate"]) if "birthdate" in given else None
-    # Several sources hold a Patient with this NHS number; only the one that carries the record has it as its id.
-    filters: list[Filter] = [IdFilter(frozenset({given["_id"]}))] if "_id" in given else []
-    if birth_date:
-        filters.append(date_filter(BIRTHDATE, birth_date))
+    # Several sources hold a Patient with this NHS number; only the one that carries the record has it as its id. The
+    # birth date is no filter: `gateway.known` compares it with every source's Patient, and one that agrees is enough.
+    filters: tuple[Filter, ...] = (IdFilter(frozenset({given["_id"]})),) if "_id" in given else ()
     return Query(
         "Patient",
         _patient_by_number(given),
-        filters=tuple(filters),
+        filters=filters,
         count=_count(given),
         summary=_search_summary(given),
         elements=_elements("Patient", given),

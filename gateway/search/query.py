@@ -99,10 +99,13 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page begins: after the item with this sealed id, or at the index where that item is gone."""
+    """Where a page begins: after the item with this sealed id, at the first where there is none (empty).
 
-    after: str
-    index: int
+    `said` is the digest of what the sources had said when the page before was made (`page.digest_of`).
+    """
+
+    after: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

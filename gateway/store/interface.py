@@ -6,6 +6,7 @@ where it can't be: then nothing was written. Patients are named by keyed tag, ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -28,6 +29,15 @@ class Kept:
 
 class Store(Protocol):
     """What the gateway may ask of a store."""
+
+    async def hold_to_key(self, fingerprint: str, opens: Callable[[str], bool]) -> None:
+        """Keep the master key's fingerprint at the first start, and compare it at every later one.
+
+        Patients are found by keyed tag, so with another key every opt-out would silently be forgotten. A store that
+        was written before fingerprints were kept is taken over only where `opens` says that this key sealed what it
+        holds. Raises StoreUnusable where the key is another one, or where that can't be found out.
+        """
+        ...
 
     async def append(self, row: Row) -> int:
         """Durably append one row; returns its sequence number."""

@@ -47,6 +47,7 @@ def refusal_in_place_of(row: Row, refusal: Refusal) -> Row:
         detail=refusal.detail,
         seen={},
         seen_ids={},
+        total=None,
         withheld={},
         outlined={},
     )

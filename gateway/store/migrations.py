@@ -76,6 +76,16 @@ CREATE TABLE permission (
 _PULSE = "CREATE TABLE pulse (only INTEGER PRIMARY KEY CHECK (only = 1), at INTEGER NOT NULL) STRICT"
 
 
+_KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
+
+# An INSERT OR REPLACE deletes without the DELETE trigger.
+_KEPT_ONCE = """
+CREATE TRIGGER kept_once BEFORE INSERT ON kept
+WHEN EXISTS (SELECT 1 FROM kept WHERE name = NEW.name)
+BEGIN SELECT RAISE(ABORT, 'kept is append-only: a value is kept once'); END
+"""
+
+
 def _never(event: str, table: str, said: str) -> str:
     return (
         f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
@@ -125,6 +135,15 @@ MIGRATIONS: Final = (
             _BOUND_FOR_EVER,
             _never("DELETE", "permission", "an ended permission is kept"),
             _PULSE,
+        ),
+    ),
+    Migration(
+        2,
+        (
+            _KEPT,
+            _KEPT_ONCE,
+            _never("UPDATE", "kept", "a value is never changed"),
+            _never("DELETE", "kept", "a value is never removed"),
         ),
     ),
 )

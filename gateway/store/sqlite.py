@@ -24,7 +24,8 @@ from gateway.choice.model import Permission, SharingChoice
 from gateway.errors import AuditUnavailable, Refusal
 from gateway.store import tables
 from gateway.store.folder import Folder
-from gateway.store.interface import Kept
+from gateway.store.held_key import hold_to_key
+from gateway.store.interface import Kept, StoreUnusable
 from gateway.store.last_check import grant_objection, refusal_in_place_of, release_objection
 from gateway.store.moments import Clock, to_micros, utc_now
 from gateway.store.writer import Writer
@@ -75,6 +76,12 @@ class SqliteStore:
     def commits(self) -> int:
         """Transactions committed since opening; rows over commits is how well group commit does."""
         return self._writer.commits
+
+    async def hold_to_key(self, fingerprint: str, opens: Callable[[str], bool]) -> None:
+        try:
+            await self._write(hold_to_key, fingerprint, opens)
+        except AuditUnavailable as error:
+            raise StoreUnusable(f"The store can't be written ({error.detail}). Check its disk.") from error
 
     async def append(self, row: Row) -> int:
         return await self._write(tables.append, row)

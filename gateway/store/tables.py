@@ -1,4 +1,4 @@
-"""Reading and writing the three tables, one function a statement. Transactions are the business of the callers."""
+"""Reading and writing the tables, one function a statement. Transactions are the business of the callers."""
 
 from __future__ import annotations
 
@@ -79,6 +79,22 @@ def select_rows(
         values.extend(sorted(kinds))
     found = connection.execute(_ROWS.format(" AND ".join(texts)), (*values, limit))
     return [Kept(seq, _ROW.decode(row)) for seq, row in found.fetchall()]
+
+
+def kept_value(connection: sqlite3.Connection, name: str) -> str | None:
+    found = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+    return str(found[0]) if found else None
+
+
+def keep_value(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute("INSERT INTO kept VALUES (?, ?)", (name, value))
+
+
+def sealed_patients(connection: sqlite3.Connection) -> set[str]:
+    """The patients of every sharing choice, and of the newest row that names one; "" where that row can't say whom."""
+    sealed = {value for (value,) in connection.execute("SELECT DISTINCT sealed_patient FROM sharing_choice")}
+    newest = connection.execute("SELECT row FROM journal WHERE patient IS NOT NULL ORDER BY seq DESC LIMIT 1")
+    return sealed | {_ROW.decode(row).sealed_patient or "" for (row,) in newest}
 
 
 def insert_choice(connection: sqlite3.Connection, choice: SharingChoice) -> None:

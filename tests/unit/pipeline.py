@@ -122,7 +122,7 @@ def guarded(*answers: Answer, sections: Iterable[Section] = EVERYTHING) -> Guard
 
 
 def merged(*answers: Answer, asked: Iterable[Section] = EVERYTHING) -> Record:
-    return Merger(SEALER, TAKING_PART).merge(guarded(*answers), NHS, frozenset(asked))
+    return Merger(SEALER, TAKING_PART).merge(guarded(*answers), {}, NHS, frozenset(asked))
 
 
 def found(record: Record, kind: str, source: str | None = None) -> list[Resource]:

@@ -144,8 +144,26 @@ def test_the_issues_in_words() -> None:
             "incomplete",
         ),
         (
-            ManifestLine("709", COUNCIL, Outcome.NOT_ASKED, told="is too busy to be asked now"),
-            "is too busy to be asked now.",
+            ManifestLine("709", COUNCIL, Outcome.NOT_ASKED, told="holds none of what was asked for"),
+            "holds none of what was asked for.",
+            "information",
+            "informational",
+        ),
+        (
+            ManifestLine("709", COUNCIL, Outcome.ANSWERED, warnings=(SourceWarning(None, "x", "Not all of it."),)),
+            "answered. It states: “Not all of it.”",
+            "warning",
+            "incomplete",
+        ),
+        (
+            ManifestLine(
+                "709",
+                COUNCIL,
+                Outcome.NOT_ASKED,
+                {Section.CONTACTS: Gap.NOT_ASKED},
+                told="is too busy to be asked now",
+            ),
+            "is too busy to be asked now: contacts are missing from this answer.",
             "warning",
             "incomplete",
         ),
@@ -176,6 +194,62 @@ def test_no_gap_is_ever_mere_information(outcome: Outcome, gap: Gap) -> None:
     (issue,) = issues(Manifest((ManifestLine("709", COUNCIL, outcome, {Section.RESULTS: gap}),), ASKED))
     assert issue["severity"] == "warning"
     assert "results" in issue["details"]["text"]
+
+
+def test_a_source_that_holds_none_of_it_is_accounted_for_too() -> None:
+    holds_none = ManifestLine("709", COUNCIL, Outcome.NOT_ASKED, told="holds none of what was asked for")
+    manifest = Manifest((holds_none, ANSWERED), ASKED, AllergyState.NONE_KNOWN)
+    assert sources_header(manifest) == "709=not-asked, G85005=answered"
+    bundle = json.loads(built(manifest=manifest))
+    assert {"system": SOURCES_TAG, "code": "709=not-asked", "display": COUNCIL} in bundle["meta"]["tag"]
+    assert {issue["severity"] for issue in issues(manifest)} == {"information"}
+
+
+def test_a_sources_own_warning_is_a_gap_in_every_telling() -> None:
+    warns = ManifestLine("G85005", GP, Outcome.ANSWERED, warnings=(SourceWarning(Section.ALLERGIES, "x", "Not all."),))
+    manifest = Manifest((warns,), ASKED, AllergyState.UNAVAILABLE)
+    assert sources_header(manifest) == "G85005=answered;missing=allergies"
+    found = [(one["severity"], one["code"]) for one in issues(manifest)]
+    assert found == [("warning", "incomplete"), ("warning", "incomplete")]
+    assert allergy_words(AllergyState.UNAVAILABLE, warns)[0].startswith(f"Allergies unavailable: the allergies of {GP}")
+    of_all = ManifestLine("G85005", GP, Outcome.ANSWERED, warnings=(SourceWarning(None, "x", "Not all."),))
+    assert sources_header(Manifest((of_all,), ASKED)) == "G85005=answered;missing=allergies+medicines"
+
+
+def test_where_kinds_of_allergy_are_never_shown_no_absence_is_told_without_saying_so() -> None:
+    def words(state: AllergyState) -> str:
+        found = issues(Manifest((ANSWERED,), ASKED, state, ("HIV is never shown.",), allergies_limited=True))
+        assert found[-1]["details"]["text"] == "HIV is never shown."
+        return str(found[-2]["details"]["text"])
+
+    assert words(AllergyState.NONE_KNOWN) == (
+        "No known allergies among what may be shown to you: a source states so, and none is missing. "
+        "Kinds that are never shown are named below."
+    )
+    assert words(AllergyState.NOT_RECORDED) == (
+        "Allergies not recorded among what may be shown to you: no organisation holds a statement. "
+        "This does not mean that there are none. Kinds that are never shown are named below."
+    )
+    assert words(AllergyState.KNOWN) == "Known allergies: at least one is recorded."
+
+
+def test_what_the_gateway_made_has_a_name_and_no_address() -> None:
+    query = parse("Observation", [("patient", PATIENT)])
+    assert isinstance(query, Query)
+    linkage = {"resourceType": "Linkage", "id": "0" * 32, "item": [{"type": "source", "resource": {"display": "x"}}]}
+    body = searchset(
+        Page(query, (), 0, ()),
+        MANIFEST,
+        authored=[linkage, {**linkage, "id": "1" * 32}],
+        public_base="https://c.example/",
+        moment=datetime(2026, 5, 1, tzinfo=UTC),
+        bundle_id=BUNDLE_ID,
+    )
+    bundle = json.loads(body)
+    Bundle.model_validate(bundle)
+    assert [entry["search"]["mode"] for entry in bundle["entry"]] == ["include", "include", "outcome"]
+    names = [UUID(entry["fullUrl"].removeprefix("urn:uuid:")) for entry in bundle["entry"]]
+    assert len(set(names)) == 3
 
 
 def allergy_words(state: AllergyState | None, *lines: ManifestLine, asked: frozenset[Section] = ASKED) -> list[str]:

@@ -67,7 +67,9 @@ def test_it_is_valid_and_says_what_clients_look_for(statement: dict[str, Any]) -
     assert statement["fhirVersion"] == "4.0.1"
     assert statement["format"] == ["json", "application/fhir+json"]
     assert statement["implementation"]["url"] == "https://connect-care.example/fhir/R4"
-    assert statement["rest"][0]["security"]["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+    security = statement["rest"][0]["security"]
+    assert security["service"][0]["coding"][0]["code"] == "OAuth"
+    assert security["cors"] is False
     assert tuple(resources(statement)) == SHOWN_TYPES
     assert resources(statement)["Patient"]["operation"][0]["definition"] == EVERYTHING
     for resource in resources(statement).values():

@@ -292,7 +292,7 @@ def test_merging_twice_changes_nothing() -> None:
     ]
     first = merged(*answers)
     before = deepcopy([item.resource for item in first.items])
-    second = Merger(SEALER, TAKING_PART).merge(Guarded(answers), NHS, EVERYTHING)
+    second = Merger(SEALER, TAKING_PART).merge(Guarded(answers), {}, NHS, EVERYTHING)
     assert [item.resource for item in second.items] == before
 
 
@@ -327,7 +327,7 @@ def test_digits_and_timestamps_are_not_touched() -> None:
 
 
 def test_a_source_without_an_address_or_an_entry_is_still_named() -> None:
-    stranger = Merger(SEALER, organisations()).merge(guarded(answered(TRUST, patient())), NHS, EVERYTHING)
+    stranger = Merger(SEALER, organisations()).merge(guarded(answered(TRUST, patient())), {}, NHS, EVERYTHING)
     assert (stranger.lines[0].name, stranger.items[0].resource["meta"]["tag"][0]["display"]) == (TRUST, TRUST)
 
 
@@ -420,7 +420,7 @@ def test_the_record_is_the_same_in_whatever_order_answers_and_items_come(data: s
 
 def test_alarms_come_in_one_order() -> None:
     alarms = [Alarm(source=source, kind="wrong-patient", count=1) for source in (TRUST, COUNCIL, PRACTICE)]
-    record = Merger(SEALER, TAKING_PART).merge(Guarded([], alarms), NHS, EVERYTHING)
+    record = Merger(SEALER, TAKING_PART).merge(Guarded([], alarms), {}, NHS, EVERYTHING)
     assert [alarm.source for alarm in record.alarms] == [COUNCIL, PRACTICE, TRUST]
 
 
@@ -624,7 +624,7 @@ def test_an_item_that_the_guard_did_not_examine_keeps_its_references() -> None:
     """Then the filter, which finds no item behind them, takes them out: nothing is guessed."""
     body = resource("Observation", "o", encounter=reference("Encounter/e"))
     answer = Answer(TRUST, Outcome.ANSWERED, [an_item(TRUST, patient()), an_item(TRUST, body)])
-    record = Merger(SEALER, organisations(organisation(TRUST))).merge(Guarded([answer]), NHS, EVERYTHING)
+    record = Merger(SEALER, organisations(organisation(TRUST))).merge(Guarded([answer]), {}, NHS, EVERYTHING)
     assert found(record, "Observation")[0]["encounter"] == reference("Encounter/e")
 
 

@@ -119,6 +119,13 @@ async def test_a_release_is_on_the_disk_when_it_returns_and_says_what_was_seen(g
     assert PATIENT not in repr(row)
 
 
+@pytest.mark.parametrize("total", [None, 0, 17])
+async def test_a_count_only_answer_leaves_the_number_that_was_told(gateway: Gateway, total: int | None) -> None:
+    await release(gateway.store, gateway.row(await gateway.granted(), items=[], total=total))
+    [kept] = await gateway.store.rows(after=1)
+    assert (kept.row.total, kept.row.seen) == (total, {})
+
+
 @pytest.mark.parametrize("sealed_id", ["", PATIENT, "17", "x.y", "x" * 54])
 async def test_an_item_without_a_sealed_id_cannot_be_shown(gateway: Gateway, sealed_id: str) -> None:
     permission = await gateway.granted()

@@ -336,6 +336,65 @@ def test_patients_that_agree_or_say_nothing_are_no_group() -> None:
     assert groups({PRACTICE: [], TRUST: []}, **{PRACTICE: known, TRUST: dict(known)}) == []
 
 
+def test_a_name_with_a_null_in_it_is_compared_by_the_rest() -> None:
+    """R4 allows `given: [null, "Grace"]`, where `_given` says why the first is absent."""
+    here = patient(name=[{"family": "Smith", "given": [None, "Grace"], "_given": [{"extension": []}, None]}])
+    (group,) = groups({PRACTICE: [], TRUST: []}, **{PRACTICE: here, TRUST: patient(name=[{"given": ["Anna"]}])})
+    assert conflicts(group) == {"name.given": {"Grace", "Anna"}}
+
+
+def test_times_of_day_with_a_null_among_them_are_told_without_it() -> None:
+    timing = {"repeat": {"when": [None, "MORN"], "timeOfDay": [None]}}
+    (group,) = pair(
+        medicine("1", RAMIPRIL, dosage=[{"timing": timing}]), medicine("2", RAMIPRIL, dosage=[{"text": "At night"}])
+    )
+    assert conflicts(group)["dosage"] == {"MORN", "At night"}
+
+
+ODD: tuple[Any, ...] = (None, 7, "text", [], [None], [[]], ["text"], {"x": 1}, {"coding": [None]}, [{"text": 7}])
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "element", ["status", "dosage", "clinicalStatus", "verificationStatus", "criticality", "doNotPerform"]
+)
+def test_what_cannot_be_compared_costs_neither_record_nor_group(element: str, odd: Any) -> None:
+    """The other conflicts stand: one source has the medicine as taken, the other as not to be given."""
+    here, there, third = (an_item(source, medicine("1", RAMIPRIL)) for source in (PRACTICE, TRUST, COUNCIL))
+    for item in (here, there, third):
+        item.sealed_id = f"{item.source}.1"
+    here.resource |= {"dosageInstruction": [{"text": "One"}], element: odd}
+    there.resource |= {"dosageInstruction": [{"text": "Two"}]}
+    third.resource |= {"dosageInstruction": [{"text": "Three"}], "status": "stopped"}
+    (group,) = same_as([here, there, third], lambda _: None)
+    assert group.members == (here, there, third)
+    assert {"status", "dosage"} <= conflicts(group).keys()
+    Linkage.model_validate(as_linkage(group))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("element", ["name", "birthDate", "gender", "deceasedDateTime"])
+def test_patients_that_cannot_be_compared_in_one_thing_are_in_the_rest(element: str, odd: Any) -> None:
+    given: dict[str, Any] = {"name": [{"family": "Smith"}], "birthDate": "1950-01-01", "gender": "female"}
+    here, there = an_item(PRACTICE, patient(**given)), an_item(TRUST, patient(**given))
+    third = an_item(COUNCIL, patient(name=[{"family": "Jones"}], birthDate="1951-01-01", gender="male"))
+    here.resource[element] = odd
+    for item in (here, there, third):
+        item.sealed_id = item.source
+    (group,) = same_as([here, there, third], lambda _: None)
+    assert {"name.family", "birthDate", "gender"} <= conflicts(group).keys()
+
+
+@pytest.mark.parametrize("odd", [*ODD, {"coding": 7}, {"coding": [{"system": SNOMED, "code": [1]}]}], ids=repr)
+@pytest.mark.parametrize("element", ["medicationCodeableConcept", "medicationReference", "contained"])
+def test_what_cannot_be_read_is_in_no_group_and_costs_nothing(element: str, odd: Any) -> None:
+    body = {"medicationReference": {"reference": "#m"}} if element == "contained" else {}
+    unreadable = an_item(COUNCIL, resource("MedicationStatement", "3", **body, **{element: odd}))
+    here, there = an_item(PRACTICE, medicine("1", RAMIPRIL)), an_item(TRUST, medicine("2", RAMIPRIL))
+    (group,) = same_as([here, unreadable, there], lambda _: None)
+    assert group.members == (here, there)
+
+
 # --- No known allergies ----------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ from connectors.sdk.errors import (
 from connectors.sdk.http import AiohttpTransport, Httpx2Transport, Limits, SourceClient
 from tests.wire import BUNDLE, Line, reply, saying, serving, soon
 
-TOKEN_URL = "http://tokens.test/oauth/token"
+TOKEN_URL = "https://tokens.test/oauth/token"
 SECRET = "s3cret-of-the-source"
 
 read_auth = TypeAdapter(AuthSettings).validate_python
@@ -485,6 +485,32 @@ def test_a_key_that_cannot_sign_stops_start_up(tmp_path: Path) -> None:
 def test_settings_that_are_wrong_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read_auth(settings)
+
+
+@pytest.mark.parametrize("scheme", ["client-credentials", "smart-backend-services"])
+@pytest.mark.parametrize(
+    ("token_url", "told"),
+    [
+        ("https://login.example/token", ""),
+        ("HTTPS://login.example/token", ""),
+        ("http://127.0.0.1:9/token", ""),
+        ("http://[::1]:9/token", ""),
+        ("http://localhost:9/token", ""),
+        ("http://login.example/token", "must be https"),
+        ("HTTP://login.example/token", "must be https"),
+        ("http://10.0.0.1/token", "must be https"),
+        ("http://127.0.0.1.example/token", "must be https"),
+        ("http://localhost.example/token", "must be https"),
+    ],
+)
+def test_secrets_and_tokens_travel_over_https_or_stay_on_this_machine(scheme: str, token_url: str, told: str) -> None:
+    settings = {"scheme": scheme, "token_url": token_url, "client_id": "x"}
+    settings |= {"secret_file": "f"} if scheme == "client-credentials" else {"key_file": "f", "kid": "k"}
+    if told:
+        with pytest.raises(ValidationError, match=told):
+            read_auth(settings)
+    else:
+        assert read_auth(settings).scheme == scheme
 
 
 # ---- mutual TLS ----

@@ -14,7 +14,6 @@ def test_a_right_number_passes_and_every_wrong_last_digit_fails(number: str) -> 
 
 
 def test_a_check_digit_of_ten_is_never_issued() -> None:
-    assert not any(is_nhs_number(f"999000006{digit}") for digit in range(10)) or is_nhs_number("9990000069")
     refused = [
         start for start in range(999000000, 999000100) if not any(is_nhs_number(f"{start}{d}") for d in range(10))
     ]

@@ -352,6 +352,7 @@ class TestPatient:
         query = parse("Patient", [("identifier", f"{NHS}|{PATIENT}"), ("birthdate", "eq1961-03-12")])
         assert isinstance(query, Query)
         assert (query.patient, query.birth_date) == (PATIENT, "1961-03-12")
+        assert query.filters == ()  # any source's Patient may agree, and the one that carries the record is found
         assert query.sections == {Section.DEMOGRAPHICS}
 
     def test_by_id(self) -> None:

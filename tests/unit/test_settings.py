@@ -57,6 +57,8 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
     [
         ({"deadlien": 3}, "unknown setting deadlien. Remove it"),
         ({"public_url": "http://connectcare.example"}, "must be https in production"),
+        ({"public_url": "HTTP://connectcare.example"}, "must be https in production"),
+        ({"public_url": "https://"}, "must be https in production"),
         ({"issuers": []}, "issuers"),
         (
             {"issuers": [{**ISSUER, "issuer": "http://127.0.0.1:9/demo", "allow_insecure_loopback": True}]},
@@ -88,7 +90,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"stage": "sandbox", "address": "https://rj2.example/fhir"}, {"address": "http://rj2.example/fhir"}]
+    "change",
+    [
+        {"stage": "sandbox", "address": "https://rj2.example/fhir"},
+        {"address": "http://rj2.example/fhir"},
+        {"address": "HTTP://rj2.example/fhir"},
+    ],
 )
 def test_production_asks_no_sandbox_and_no_plain_http(tmp_path: Path, change: dict[str, str]) -> None:
     entry = {
@@ -145,6 +152,22 @@ async def test_a_journal_that_another_process_writes_stops_start_up(tmp_path: Pa
             await started(tmp_path)
     finally:
         await parts.store.aclose()
+
+
+async def test_another_key_than_the_stores_stops_start_up_and_lets_go_of_the_store(tmp_path: Path) -> None:
+    key = tmp_path / "master.key"
+    new_master_key(key)
+    await started(tmp_path)
+    right = key.read_text()
+    key.write_text("ab" * 32)
+    with pytest.raises(StoreUnusable, match="Give the key file it was written with"):
+        await started(tmp_path)
+    key.write_text(right)
+    await started(tmp_path)
+
+
+def test_https_in_capitals_is_https(tmp_path: Path) -> None:
+    assert load_settings(None, **good(tmp_path, public_url="HTTPS://connectcare.example")).fhir_base
 
 
 async def test_a_journal_that_cannot_be_written_stops_start_up(tmp_path: Path) -> None:

@@ -21,12 +21,15 @@ import pytest
 from gateway.audit.row import Kind, Row, Who
 from gateway.choice.model import Basis, Channel, Choice, Permission, Scope, SharingChoice, StatedBy
 from gateway.errors import AuditUnavailable, NoPermission, OptedOut
+from gateway.sealed import Sealer
 from gateway.store import migrations, tables
 from gateway.store.interface import Kept, Store, StoreUnusable
 from gateway.store.moments import from_micros, to_micros, utc_now
 from gateway.store.sqlite import MOST_ROWS, SqliteStore
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+PATIENT = "9990000018"
+MINE, ANOTHER = Sealer(b"1" * 32), Sealer(b"2" * 32)
 WHO = Who(
     issuer="https://issuer.example",
     user_id="555021935107",
@@ -85,11 +88,11 @@ def a_permission(**changes: Any) -> Permission:
     return msgspec.structs.replace(permission, **changes)
 
 
-def a_choice(choice: Choice, number: int = 1, patient: str = "tag-a") -> SharingChoice:
+def a_choice(choice: Choice, number: int = 1, patient: str = "tag-a", sealed: str | None = "sealed-a") -> SharingChoice:
     return SharingChoice(
         id=f"c-{patient}-{number}",
         patient=patient,
-        sealed_patient="sealed-a",
+        sealed_patient=sealed or "",
         choice=choice,
         stated_by=StatedBy.PATIENT,
         channel=Channel.PHONE,
@@ -182,7 +185,7 @@ class TestOpening:
             connection.execute("PRAGMA user_version = 99")
         connection.close()
         for _ in range(2):  # the second time shows that the refusal let go of the lock
-            with pytest.raises(StoreUnusable, match="schema version 99, and this gateway knows versions up to 1"):
+            with pytest.raises(StoreUnusable, match="schema version 99, and this gateway knows versions up to 2"):
                 SqliteStore(tmp_path)
 
     async def test_another_programs_database_is_refused(self, tmp_path: Path) -> None:
@@ -227,9 +230,9 @@ class TestOpening:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await SqliteStore(tmp_path).aclose()
-        broken = migrations.Migration(2, ("CREATE TABLE half (n)", "CREATE TABLE journal (n)"))
+        broken = migrations.Migration(3, ("CREATE TABLE half (n)", "CREATE TABLE journal (n)"))
         monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, broken))
-        monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
+        monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
         with pytest.raises(StoreUnusable, match="journal already exists"):
             SqliteStore(tmp_path)
         monkeypatch.undo()
@@ -238,7 +241,84 @@ class TestOpening:
         await reopened.aclose()
 
     async def test_migrations_are_numbered_without_a_gap(self) -> None:
-        assert [migration.number for migration in migrations.MIGRATIONS] == [1]
+        assert [migration.number for migration in migrations.MIGRATIONS] == [1, 2]
+
+
+def keyless(folder: Path, *rows: Row, choice: SharingChoice | None = None) -> None:
+    """A store as schema 1 left it, before a key's fingerprint was kept."""
+    (folder / "store").mkdir()
+    connection = sqlite3.connect(database(folder), isolation_level=None)
+    migrations._apply(connection, migrations.MIGRATIONS[0])
+    if choice:
+        tables.insert_choice(connection, choice)
+    for row in rows:
+        tables.append(connection, row)
+    connection.close()
+
+
+async def held(folder: Path, sealer: Sealer) -> None:
+    store = SqliteStore(folder)
+    try:
+        await store.hold_to_key(sealer.fingerprint(), sealer.opens)
+    finally:
+        await store.aclose()
+
+
+class TestTheKey:
+    """With another key no patient's tag matches, and every opt-out would silently be forgotten."""
+
+    async def test_the_key_of_the_first_start_is_the_key_for_ever(self, tmp_path: Path) -> None:
+        await held(tmp_path, MINE)
+        await held(tmp_path, MINE)
+        for _ in range(2):
+            with pytest.raises(StoreUnusable, match=r"written with another key.* Give the key file it was written"):
+                await held(tmp_path, ANOTHER)
+        await held(tmp_path, MINE)
+
+    async def test_what_is_kept_reveals_no_key_and_is_never_changed(self, tmp_path: Path) -> None:
+        await held(tmp_path, MINE)
+        with sqlite3.connect(database(tmp_path)) as connection:
+            assert connection.execute("SELECT * FROM kept").fetchall() == [("key-check", MINE.fingerprint())]
+            for statement in (
+                "UPDATE kept SET value = 'x'",
+                "DELETE FROM kept",
+                "INSERT OR REPLACE INTO kept VALUES ('key-check', 'x')",
+            ):
+                with pytest.raises(sqlite3.IntegrityError, match="kept is append-only"):
+                    connection.execute(statement)
+        connection.close()
+        assert MINE.fingerprint() != ANOTHER.fingerprint() == Sealer(b"2" * 32).fingerprint()
+        assert bytes.fromhex(MINE.fingerprint()) not in b"1" * 32
+
+    async def test_an_older_store_is_taken_over_by_the_key_that_sealed_it(self, tmp_path: Path) -> None:
+        row = a_row(sealed_patient=MINE.seal_patient(PATIENT))
+        keyless(tmp_path, row, a_row(patient=None), choice=a_choice(Choice.OPTED_OUT, sealed=row.sealed_patient))
+        with pytest.raises(StoreUnusable, match="another key"):
+            await held(tmp_path, ANOTHER)
+        await held(tmp_path, MINE)
+        with pytest.raises(StoreUnusable, match="another key"):
+            await held(tmp_path, ANOTHER)
+
+    async def test_a_newer_row_of_another_key_does_not_hide_an_older_opt_out(self, tmp_path: Path) -> None:
+        opted_out = a_choice(Choice.OPTED_OUT, sealed=MINE.seal_patient(PATIENT))
+        keyless(tmp_path, a_row(sealed_patient=ANOTHER.seal_patient(PATIENT)), choice=opted_out)
+        with pytest.raises(StoreUnusable, match="another key"):
+            await held(tmp_path, ANOTHER)
+
+    async def test_an_older_store_that_cannot_say_whom_it_names_is_refused(self, tmp_path: Path) -> None:
+        keyless(tmp_path, a_row(sealed_patient=None))
+        with pytest.raises(StoreUnusable, match="another key"):
+            await held(tmp_path, MINE)
+
+    async def test_an_older_store_that_names_nobody_is_anyones(self, tmp_path: Path) -> None:
+        keyless(tmp_path, a_row(patient=None))
+        await held(tmp_path, ANOTHER)
+
+    async def test_a_store_that_cannot_keep_it_is_unusable(self, tmp_path: Path) -> None:
+        store = SqliteStore(tmp_path)
+        await store.aclose()
+        with pytest.raises(StoreUnusable, match="can't be written"):
+            await store.hold_to_key(MINE.fingerprint(), MINE.opens)
 
 
 class TestTheJournal:
@@ -335,13 +415,14 @@ class TestRelease:
     async def test_after_an_opt_out_it_is_a_refusal_row_that_counts_nothing_as_seen(self, store: SqliteStore) -> None:
         await store.grant(a_permission(), a_row(Kind.PERMISSION_GRANTED))
         await choose(store, Choice.OPTED_OUT)
-        row = a_release(seen_ids={"p": ["d"]}, withheld={"r": 1}, outlined={"q": 1}, intent=1)
+        row = a_release(seen_ids={"p": ["d"]}, total=3, withheld={"r": 1}, outlined={"q": 1}, intent=1)
         with pytest.raises(OptedOut) as refused:
             await store.release(row)
         [kept] = await store.rows(after=2)
         assert refused.value.journalled == kept.seq == 3
         assert (kept.row.kind, kept.row.rule, kept.row.status) == (Kind.REFUSAL, "choice.opted-out", 403)
         assert (kept.row.seen, kept.row.seen_ids, kept.row.withheld, kept.row.outlined) == ({}, {}, {}, {})
+        assert kept.row.total is None, "nothing was told"
         assert (kept.row.permission, kept.row.intent) == ("p-1", 1)
         assert "no organisation was asked" not in refused.value.told, "they were asked"
 
