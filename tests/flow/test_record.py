@@ -11,7 +11,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle as R4BBundle
 
 from connectors.fhir_r4.sandbox import holdings
-from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, STRANGER, TOMASZ, WINSTON, Stack, outcome, resources, told
+from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, STRANGER, TOMASZ, WINSTON, Stack, outcome, resources, told
 
 CLINICAL = ("gp", "hospital-doctor", "nurse", "district-nurse", "occupational-therapist", "social-worker")
 
@@ -367,8 +367,8 @@ async def test_a_contact_whose_reason_is_labelled_is_labelled(stack: Stack) -> N
 
 async def test_what_cannot_be_looked_up_may_be_sensitive(stack: Stack) -> None:
     """A contact whose reason is a Condition that could not be fetched: nobody knows whether it is labelled."""
-    await stack.agree(GRACE, "hospital-doctor")
-    before = resources((await stack.everything(GRACE, "hospital-doctor")).json(), "Encounter")
+    await stack.agree(HAROLD, "hospital-doctor")
+    before = resources((await stack.everything(HAROLD, "hospital-doctor")).json(), "Encounter")
     telling = {r["id"] for r in before if "diagnosis" in r}
     assert telling
     sandbox = stack.sandboxes["RJ2"]
@@ -380,7 +380,7 @@ async def test_what_cannot_be_looked_up_may_be_sensitive(stack: Stack) -> None:
         await system(scope, receive, send)
 
     sandbox._system = without_conditions
-    for question in (f"/fhir/R4/Patient/{GRACE}/$everything", f"/fhir/R4/Encounter?patient={GRACE}"):
+    for question in (f"/fhir/R4/Patient/{HAROLD}/$everything", f"/fhir/R4/Encounter?patient={HAROLD}"):
         answer = await stack.get(question, "hospital-doctor")
         shown = {r["id"] for r in resources(answer.json(), "Encounter")}
         assert shown == {r["id"] for r in before} - telling
