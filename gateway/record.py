@@ -153,6 +153,7 @@ class Records:
             withheld=shown.withheld,
             outlined=shown.outlined,
             alarms=written.alarms,
+            total=rendered.total,
         )
 
     @asynccontextmanager

@@ -146,7 +146,7 @@ def register(tmp_path: Path, *stages: str) -> Path:
 
 
 async def test_a_suspended_source_is_listed_as_what_it_is(tmp_path: Path) -> None:
-    settings = {"organisations_file": register(tmp_path, "suspended", "planned"), "addresses": {}}
+    settings: dict[str, Any] = {"organisations_file": register(tmp_path, "suspended", "planned"), "addresses": {}}
     async with running(tmp_path, **settings) as stack:
         answer = await stack.get("/sources")
         assert answer.status_code == 200, answer.text
