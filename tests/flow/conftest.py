@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from connectors.fhir_r4 import sandbox
+from gateway import app
+from gateway.policy.decide import Policy
 from tests.flow.stack import Stack, running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _read_once() -> Iterator[None]:
+    """What the same files always give is read once a run: policies, job roles and the sandboxes' data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Policy, "load", staticmethod(functools.cache(Policy.load)))
+        patch.setattr(app, "load_job_roles", functools.cache(app.load_job_roles))
+        patch.setattr(sandbox, "holdings", functools.cache(sandbox.holdings))
+        yield
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx2
 
+from connectors.fhir_r4 import sandbox
 from connectors.fhir_r4.sandbox import create_app as create_sandbox
-from connectors.fhir_r4.sandbox import holdings
 from connectors.fhir_r4.sandbox.flavours import FLAVOURS, PRACTICE
 from connectors.fhir_r4.sandbox.holdings import Holdings
 from connectors.fhir_r4.sandbox.server import FhirServer
@@ -98,7 +98,7 @@ def sandbox_without(ods: str, without: frozenset[str], *, canaries: bool) -> San
     """The sandbox of an organisation, less the resources that carry one of these canaries."""
     if not without:
         return create_sandbox(ods, canaries=canaries)
-    held, kept = holdings(ods, canaries=True), Holdings(ods)
+    held, kept = sandbox.holdings(ods, canaries=True), Holdings(ods)
     for stored in held.by_key.values():
         if not any(mark.encode() in stored.body for mark in without):
             kept.add(stored)

@@ -55,7 +55,12 @@ async def test_scopes_narrow_and_say_so(stack: Stack) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     await stack.agree(GRACE)
     answer = await stack.client.get(f"/fhir/R4/Patient/{GRACE}/$everything", headers=headers)
-    assert {r["resourceType"] for r in resources(answer.json())} <= {"AllergyIntolerance", "Patient", "Practitioner", "Linkage"}
+    assert {r["resourceType"] for r in resources(answer.json())} <= {
+        "AllergyIntolerance",
+        "Patient",
+        "Practitioner",
+        "Linkage",
+    }
     assert resources(answer.json(), "AllergyIntolerance")
     assert any("scope" in sentence for sentence in outcome(answer.json()))
     before = stack.calls()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
-from connectors.sdk.model import SECTION_OF_TYPE
-from gateway.api.questions import Bundled
+from connectors.sdk.model import SECTION_OF_TYPE, Outcome, Section, SourceWarning
+from gateway.api.questions import Bundled, ReadById
+from gateway.manifest import ManifestLine
 from gateway.shown import Rendered, Shown
 from tests.flow.stack import GRACE, Stack, resources, told
 
@@ -193,3 +195,19 @@ async def test_the_journal_names_just_what_is_in_the_bytes(
             assert answer.json()["total"] > 0
         if mode == "_summary=text":
             assert ids(answer, "include") == []
+
+
+@pytest.mark.parametrize(("warned", "status"), [(Section.RESULTS, 503), (None, 503), (Section.MEDICINES, 404)])
+async def test_what_a_source_says_it_holds_back_is_not_told_as_absent(
+    stack: Stack, warned: Section | None, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ReadById.search
+    line = ManifestLine("RJ2", "Trust", Outcome.ANSWERED, warnings=(SourceWarning(warned, "x", "Not all of it."),))
+
+    def of_a_source_that_warns(self: ReadById, shown: Shown) -> Rendered:
+        return search(self, replace(shown, items=[], manifest=replace(shown.manifest, lines=(line,))))
+
+    await stack.agree(GRACE)
+    found = ids(await stack.get(f"/fhir/R4/Observation?patient={GRACE}&_count=1"), "match")
+    monkeypatch.setattr(ReadById, "search", of_a_source_that_warns)
+    assert (await stack.get(f"/fhir/R4/{found[0]}")).status_code == status

@@ -11,7 +11,20 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle as R4BBundle
 
 from connectors.fhir_r4.sandbox import holdings
-from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, STRANGER, TOMASZ, WINSTON, Stack, outcome, resources, told
+from tests.flow.stack import (
+    AALIYAH,
+    DANIEL,
+    ELSIE,
+    GRACE,
+    HAROLD,
+    STRANGER,
+    TOMASZ,
+    WINSTON,
+    Stack,
+    outcome,
+    resources,
+    told,
+)
 
 CLINICAL = ("gp", "hospital-doctor", "nurse", "district-nurse", "occupational-therapist", "social-worker")
 
