@@ -42,16 +42,24 @@ class Unsealable(ValueError):
     """The text was not sealed by this gateway, or was altered since."""
 
 
-def load_master_key(path: Path) -> bytes:
-    """Read the master key: 32 bytes in hexadecimal. Raises ValueError with what to do where it isn't that."""
+def load_master_key(path: Path, *, closed: bool = False) -> bytes:
+    """Read the master key: 32 bytes in hexadecimal. Raises ValueError with what to do where it isn't that.
+
+    `closed` demands that nobody but the file's owner can read it: whoever has the key can name every patient in the
+    store.
+    """
     try:
-        key = bytes.fromhex(path.read_text().strip())
+        with path.open() as file:
+            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+            key = bytes.fromhex(file.read().strip())
     except OSError as error:
         raise ValueError(
             f"The key file {path} can't be read ({error.strerror}). Make one: connectcare keys new FILE"
         ) from error
     except ValueError as error:
         raise ValueError(f"The key file {path} isn't hexadecimal. Make one: connectcare keys new FILE") from error
+    if closed and open_to_others:
+        raise ValueError(f"The key file {path} is open to others than its owner. Close it: chmod 600 {path}")
     if len(key) != MASTER_KEY_BYTES:
         raise ValueError(f"The key file {path} must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE")
     return key
@@ -76,6 +84,7 @@ class Sealer:
         self._ids = AESSIV(derived("ids", 64))
         self._patients = AESSIV(derived("patients", 64))
         self._cursors = AESSIV(derived("cursors", 64))
+        self._texts = AESSIV(derived("texts", 64))
         self._digest_key = derived("digests", 32)
         self._tag_key = derived("patient-tags", 32)
         self._fingerprint = derived("key-check", 16).hex()
@@ -105,6 +114,20 @@ class Sealer:
     def open_patient(self, sealed: str) -> str:
         """Raises Unsealable."""
         return self._open(self._patients, sealed).decode()
+
+    def seal_text(self, text: str, bound_to: str) -> str:
+        """What a person wrote, readable only with the key and only where it belongs: `bound_to` is its row's id.
+
+        An empty text stays empty.
+        """
+        return _base64(self._texts.encrypt(text.encode(), [bound_to.encode()])) if text else ""
+
+    def open_text(self, sealed: str, bound_to: str) -> str:
+        """Raises Unsealable where it was altered, moved from another row, or never sealed."""
+        try:
+            return self._texts.decrypt(_from_base64(sealed), [bound_to.encode()]).decode() if sealed else ""
+        except (ValueError, InvalidTag) as error:
+            raise Unsealable("not a text of this row") from error
 
     def _prefix(self, nhs_number: str, source: str) -> str:
         if not is_nhs_number(nhs_number):
@@ -138,11 +161,8 @@ class Sealer:
     def open_cursor(self, cursor: str, bound_to: str) -> dict[str, Any]:
         """Raises Unsealable where it was altered or belongs to somebody else."""
         try:
-            sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            # The decoder skips what isn't base64: only the spelling that we made is accepted.
-            if _base64(sealed) != cursor:
-                raise ValueError("another spelling")
-            return msgspec.json.decode(self._cursors.decrypt(sealed, [bound_to.encode()]), type=dict[str, Any])
+            opened = self._cursors.decrypt(_from_base64(cursor), [bound_to.encode()])
+            return msgspec.json.decode(opened, type=dict[str, Any])
         except (ValueError, InvalidTag) as error:
             raise Unsealable("not a cursor of this caller") from error
 
@@ -160,6 +180,14 @@ class Sealer:
 
 def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _from_base64(text: str) -> bytes:
+    """Raises ValueError. The decoder skips what isn't base64: only the spelling that we made is accepted."""
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _base64(data) != text:
+        raise ValueError("another spelling")
+    return data
 
 
 def _base32(data: bytes) -> str:

@@ -31,7 +31,8 @@ async def grant(request: Request, response: Response) -> PermissionAnswer:
 async def own_permissions(request: Request) -> list[PermissionAnswer]:
     """The caller's own permissions, newest first, ended ones too."""
     async with opened(request) as door:
-        return [_answer(permission, door.parts.sealer) for permission in await door.parts.permissions.own(door.caller)]
+        own = await door.parts.permissions.own(door.caller, door.request_id, door=door.name)
+        return [_answer(permission, door.parts.sealer) for permission in own]
 
 
 @router.get("/permissions/{permission_id}")
@@ -59,7 +60,7 @@ async def permissions_about(request: Request) -> list[PermissionAnswer]:
 
 
 async def _own(door: Door, permission_id: str) -> Permission:
-    for permission in await door.parts.permissions.own(door.caller):
+    for permission in await door.parts.permissions.own(door.caller, door.request_id, door=door.name):
         if permission.id == permission_id:
             return permission
     raise NotFound("You have no permission with this id.", rule="permission.not-yours")
@@ -71,7 +72,7 @@ def _answer(permission: Permission, sealer: Sealer) -> PermissionAnswer:
         nhsNumber=sealer.open_patient(permission.sealed_patient),
         basis=permission.basis,
         scope=permission.scope,
-        reason=permission.reason,
+        reason=sealer.open_text(permission.reason, permission.id),
         organisation=permission.organisation,
         grantedAt=permission.granted_at,
         expiresAt=permission.expires_at,

@@ -16,8 +16,14 @@ RECORD_CHOICE: Final = "record-sharing-choice"
 READ_CHOICES: Final = "read-sharing-choices"
 ASK_PERMISSION: Final = "ask-permission"
 ASK_BEST_INTERESTS: Final = "ask-best-interests"
+READ_OWN_PERMISSIONS: Final = "read-own-permissions"
 READ_PERMISSIONS: Final = "read-permissions"
 READ_AUDIT: Final = "read-audit"
+
+
+def allowed(may: May, action: str, caller: Caller) -> bool:
+    """Whether the policy lets this caller do it."""
+    return may(action, caller).shown is Shown.WHOLE
 
 
 def demand(may: May, action: str, caller: Caller) -> None:

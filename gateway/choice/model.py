@@ -66,7 +66,11 @@ class Scope(StrEnum):
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """Time-boxed, and bound to one caller (person, role profile, organisation) and one patient."""
+    """Time-boxed, and bound to one caller (person, role profile, organisation) and one patient.
+
+    `reason` is what the caller wrote, sealed and bound to `id` (`Sealer.seal_text`): it may tell of the patient's
+    health, and the store holds nothing that does.
+    """
 
     id: str
     patient: str

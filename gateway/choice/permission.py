@@ -14,7 +14,15 @@ from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
 from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
-from gateway.choice.may import ASK_BEST_INTERESTS, ASK_PERMISSION, READ_PERMISSIONS, May, demand
+from gateway.choice.may import (
+    ASK_BEST_INTERESTS,
+    ASK_PERMISSION,
+    READ_OWN_PERMISSIONS,
+    READ_PERMISSIONS,
+    May,
+    allowed,
+    demand,
+)
 from gateway.choice.model import Basis, Permission, Scope
 from gateway.choice.number import nhs_number_of
 from gateway.choice.refusals import no_permission
@@ -28,9 +36,9 @@ DEFAULT_LASTS: Final[Mapping[Basis, timedelta]] = MappingProxyType(
 )
 """A shift; and an hour for the case in which nobody could be asked, for by then somebody may be."""
 
-FEWEST_WORDS: Final = 3
+SHORTEST_REASON: Final = 5
 LONGEST_REASON: Final = 500
-_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_WORD: Final = re.compile(r"[^\W_]{3,}")
 
 _ACTIONS: Final = {Basis.PATIENT_AGREED: ASK_PERMISSION, Basis.BEST_INTERESTS: ASK_BEST_INTERESTS}
 
@@ -85,15 +93,16 @@ class Permissions:
 
     def _made(self, caller: Caller, patient: str, basis: Basis, reason: str, scope: Scope) -> Permission:
         now = self._clock()
+        permission_id = str(uuid.uuid4())
         return Permission(
-            id=str(uuid.uuid4()),
+            id=permission_id,
             patient=self._sealer.patient_tag(patient),
             sealed_patient=self._sealer.seal_patient(patient),
             caller=caller.key,
             organisation=caller.organisation,
             basis=basis,
             scope=scope,
-            reason=scrub(reason.strip()),
+            reason=self._sealer.seal_text(scrub(reason.strip()), permission_id),
             granted_at=now,
             expires_at=now + self._lasts[basis],
         )
@@ -106,11 +115,19 @@ class Permissions:
         tag = self._sealer.patient_tag(nhs_number_of(nhs_number))
         permission = await self._store.permission_for(caller.key, tag, self._clock())
         if permission is None:
-            raise no_permission()
+            raise no_permission(best_interests=allowed(self._may, ASK_BEST_INTERESTS, caller))
         return permission
 
-    async def own(self, caller: Caller) -> list[Permission]:
-        """The caller's own permissions, newest first, ended ones too."""
+    async def own(self, caller: Caller, request_id: str, *, door: str = "GET /permissions") -> list[Permission]:
+        """The caller's own permissions, newest first, ended ones too, for those whom policy lets have any.
+
+        They name patients: that they were read is on the disk before anything is returned.
+        """
+        async with self._journal.refusals(caller, request_id, door):
+            demand(self._may, READ_OWN_PERMISSIONS, caller)
+        await self._journal.append(
+            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, subject="own permissions")
+        )
         return await self._store.permissions_of(caller.key)
 
     async def about(
@@ -154,10 +171,11 @@ def _check(basis: Basis, reason: str, scope: Scope) -> None:
             rule="permission.reason-too-long",
             expression="reason",
         )
-    if basis is Basis.BEST_INTERESTS and len(_WORD.findall(reason)) < FEWEST_WORDS:
+    if basis is Basis.BEST_INTERESTS and not _is_a_reason(reason):
         raise BadRequest(
-            "Best-interests access needs a reason in a few words: why the patient can't be asked, and why it can't "
-            "wait. A privacy officer will read it.",
+            "Best-interests access needs a reason: why the patient can't be asked, and why it can't wait. Write at "
+            f"least {SHORTEST_REASON} characters, a letter and a word of 3 letters or digits among them. A privacy "
+            "officer will read it.",
             rule="permission.reason-missing",
             expression="reason",
         )
@@ -168,3 +186,9 @@ def _check(basis: Basis, reason: str, scope: Scope) -> None:
             rule="permission.sensitive-needs-agreement",
             expression="scope",
         )
+
+
+def _is_a_reason(reason: str) -> bool:
+    """Whether somebody wrote something: "GCS 3" says it all, and nobody should be sent back to count words."""
+    said = reason.strip()
+    return len(said) >= SHORTEST_REASON and any(map(str.isalpha, said)) and _WORD.search(said) is not None

@@ -16,9 +16,14 @@ PERMISSION_ENDED: Final = "permission.ended"
 _BACK_IN: Final = (
     "A patient can opt back in at any time: staff who may record the choice do it with POST /sharing-choices."
 )
-_HOW_TO_ASK: Final = (
-    'Ask the patient, then POST /permissions with "nhsNumber" and "basis": "patient-agreed". Where the patient can\'t '
-    'answer and it is in their best interests, use "basis": "best-interests" with a "reason".'
+_HOW_TO_ASK: Final = 'Ask the patient, then POST /permissions with "nhsNumber" and "basis": "patient-agreed". '
+_IN_BEST_INTERESTS: Final = (
+    "Where the patient can't answer and it is in their best interests, "
+    'use "basis": "best-interests" with a "reason".'
+)
+_ASK_A_CLINICIAN: Final = (
+    "Where the patient can't answer, ask the doctor or nurse who treats them: your role may not decide that a look is "
+    "in the patient's best interests."
 )
 
 
@@ -40,16 +45,20 @@ def opted_out_meanwhile() -> OptedOut:
     )
 
 
-def no_permission() -> NoPermission:
-    """Before anyone was asked."""
+def no_permission(*, best_interests: bool) -> NoPermission:
+    """Before anyone was asked. `best_interests`: whether this caller may act in them."""
     return NoPermission(
-        "You have no current permission to see this patient's record. " + _HOW_TO_ASK, rule=NO_PERMISSION
+        "You have no current permission to see this patient's record. "
+        + _HOW_TO_ASK
+        + (_IN_BEST_INTERESTS if best_interests else _ASK_A_CLINICIAN),
+        rule=NO_PERMISSION,
     )
 
 
 def permission_ended() -> NoPermission:
     """At the moment of release: it expired or was withdrawn, or is another caller's or another patient's."""
     return NoPermission(
-        "Your permission to see this patient's record ended before it could be shown. " + _HOW_TO_ASK,
+        "Your permission to see this patient's record ended before it could be shown. Get a new one with "
+        "POST /permissions, and look again.",
         rule=PERMISSION_ENDED,
     )
