@@ -16,17 +16,19 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.sdk import shape
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import fetch_bytes
 from connectors.sdk.organisations import Organisations, Stage, load_organisations
-from gateway import log
+from gateway import log, startup
 from gateway.api import audit, choices, fhir, health, models, permissions, records
 from gateway.api.capability import Capabilities
 from gateway.api.contract import contract
 from gateway.api.door import journal_refusal
+from gateway.api.host import KnownHosts, names_of
 from gateway.api.http import FHIR_JSON, CommonHeaders
 from gateway.api.outcome import operation_outcome
 from gateway.audit.journal import Journal
@@ -98,7 +100,7 @@ async def assemble(settings: Settings, outside: Outside) -> Parts:
     """The parts of one gateway, on the running event loop. Raises an error with a remedy, or starts whole."""
     organisations = load_register(settings)
     policy = Policy.load(settings.policies_dir, settings.label_files)
-    sealer = Sealer(load_master_key(settings.key_file))
+    sealer = Sealer(load_master_key(settings.key_file, closed=not settings.is_demo))
     fan_out = FanOut(
         outside.connectors(organisations),
         per_source=settings.asks_per_source,
@@ -185,7 +187,11 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = await assemble(settings, outside or Outside())
+        try:
+            parts = await assemble(settings, outside or Outside())
+        except Exception as error:
+            startup.keep(app, error)
+            raise
         app.state.parts = parts
         _settle()
         log.event("gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=len(parts.fan_out.states))
@@ -194,6 +200,8 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         finally:
             await close(parts)
 
+    names = names_of(settings.public_url, settings.allowed_hosts, loopback=settings.is_demo)
+    known_hosts = Middleware(KnownHosts, public_url=settings.public_url, names=names)
     app = FastAPI(
         title="Connect Care",
         version=VERSION,
@@ -202,7 +210,7 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        middleware=[Middleware(CommonHeaders), Middleware(Faults)],
+        middleware=[Middleware(CommonHeaders), known_hosts, Middleware(Faults)],
     )
     for router in (health.router, choices.router, permissions.router, records.router, audit.router, fhir.router):
         app.include_router(router)
@@ -279,6 +287,8 @@ class Faults:
 
         try:
             await self._app(scope, receive, watching)
+        except ClientDisconnect:
+            log.event("request.client-gone", request_id=scope["state"]["request_id"])
         except Exception as error:
             if scope["type"] != "http":
                 raise

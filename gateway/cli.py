@@ -21,7 +21,8 @@ app.add_typer(demo, name="demo")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
 
-Port = Annotated[int | None, typer.Option(help="The gateway's port on 127.0.0.1.")]
+_LAST_PORT: Final = 65535
+Port = Annotated[int | None, typer.Option(min=0, max=_LAST_PORT, help="The gateway's port on 127.0.0.1.")]
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
 
 _STOPPING: Final = {
     "connectors.sdk.errors": ("ConfigurationError", "SourceError"),
+    "gateway.demo.people": ("NoSuchPerson",),
     "gateway.demo.run": ("DemoFailed",),
     "gateway.demo.state": ("NoDemo",),
     "gateway.settings": ("SettingsError",),
@@ -59,20 +61,21 @@ def _stop(sentence: str) -> NoReturn:
 def serve(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; TLS ends at a proxy in front.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The port to listen on.")] = 8000,
 ) -> None:
     """Run the gateway."""
     import uvicorn
 
-    from gateway import log
+    from gateway import log, startup
     from gateway.app import create_app
     from gateway.settings import load_settings
 
     settings = load_settings(config)
     log.setup(production=not settings.is_demo)
+    gateway = create_app(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            gateway,
             host=host,
             port=port,
             loop="uvloop",
@@ -82,9 +85,8 @@ def serve(
             **log.UVICORN,
         )
     )
-    server.run()
-    if not server.started:
-        raise SystemExit(3)
+    with startup.explained(gateway):
+        server.run()
 
 
 @demo.callback()
@@ -99,8 +101,16 @@ def demo_run(
     if context.invoked_subcommand is None:
         from gateway.demo.run import DemoOptions, run
 
-        chosen = port if port is not None else int(os.environ.get("PORT") or 8000)
+        chosen = _port() if port is None else port
         run(DemoOptions(port=chosen, data=data, canaries=canaries, organisations=organisations))
+
+
+def _port() -> int:
+    """The demo's port as `PORT=8001 make demo` says it. Raises ValueError."""
+    said = os.environ.get("PORT") or "8000"
+    if not (said.isascii() and said.isdigit() and int(said) <= _LAST_PORT):
+        raise ValueError(f"PORT={said[:20]} is no port. Give a number up to {_LAST_PORT}: PORT=8001 make demo")
+    return int(said)
 
 
 @demo.command("token")
@@ -109,9 +119,11 @@ def demo_token(
     port: Port = None,
 ) -> None:
     """Print an access token of the running demo, and nothing else."""
+    from gateway.demo.people import person
     from gateway.demo.state import find
     from gateway.demo.token import fetch_token
 
+    person(who)  # says whom the demo has, where it hasn't got them
     typer.echo(asyncio.run(fetch_token(find(port)["issuer"], who)))
 
 

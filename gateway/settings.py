@@ -32,13 +32,15 @@ class Settings(BaseSettings):
     """All settings of a gateway. Files are paths; durations are seconds unless the name says otherwise.
 
     `profile` is `production` unless it says `demo`: production refuses demo issuers, plain-HTTP issuers and sandboxes.
-    `addresses` replaces organisations' addresses by ODS code.
+    `addresses` replaces organisations' addresses by ODS code. `allowed_hosts` are further names, each as a Host header
+    says it (`name` or `name:port`), that the gateway answers to besides that of `public_url`.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
     profile: Literal["production", "demo"] = "production"
     public_url: str = Field(min_length=8)
+    allowed_hosts: tuple[str, ...] = ()
     data_dir: Path
     key_file: Path
     issuers: tuple[IssuerSettings, ...] = Field(min_length=1)

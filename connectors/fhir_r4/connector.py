@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from connectors.fhir_r4.settings import Search, Settings
 from connectors.sdk.auth import authorizer, tls_context
-from connectors.sdk.bundle import MAX_ENTRIES, Entry, Page, read_bundle
+from connectors.sdk.budget import Budget
+from connectors.sdk.bundle import Entry, Page, read_bundle
 from connectors.sdk.connector import Connector, Setup
 from connectors.sdk.errors import (
     Ambiguous,
@@ -64,6 +66,7 @@ class _Looking:
         self._settings = settings
         self._client = client
         self._ask = ask
+        self._budget = Budget()
 
     @property
     def calls(self) -> int:
@@ -101,9 +104,11 @@ class _Looking:
             raise WrongContent("the source says that its answer about the Patient is not whole")
         if len(patients) > 1 or (page.total or 0) > 1:
             raise Ambiguous("several Patients carry the NHS number")
-        if not patients:
-            raise NoRecord("no Patient carries the NHS number")
-        return patients[0]
+        if patients:
+            return patients[0]
+        if page.total or page.next is not None or any(_type_of(entry) == "Patient" for entry in page.entries):
+            raise WrongContent("the source neither brings a Patient nor says that it has none")
+        raise NoRecord("no Patient carries the NHS number")
 
     async def _sections(self, by_patient: str) -> dict[Section, list[_Found]]:
         """One entry for each asked section. A search that fails leaves a gap in its own section only."""
@@ -133,12 +138,12 @@ class _Looking:
         total: int | None = None
         seen = {self._client.resolve(url)}
         for number in range(self._settings.max_pages):
-            page = await self._page(url, of_patient=None if number else str(search.patient))
-            found.entries.extend(page.entries)
+            page = await self._page(url, of_patient=None if number else str(search.patient), budget=self._budget)
+            taken = self._budget.take_entries(len(page.entries))
+            found.entries.extend(page.entries[:taken])
             found.held_back += page.held_back.total()
-            if len(found.entries) > MAX_ENTRIES:
-                del found.entries[MAX_ENTRIES:]
-                raise TooMuch("entries over the cap")
+            if taken < len(page.entries):
+                raise TooMuch("entries over the budget of the whole question")
             total = page.total if number == 0 else total
             if page.next is None:
                 break
@@ -150,10 +155,10 @@ class _Looking:
             raise TooMuch("pages over the cap")
         _check_complete(search, found, total)
 
-    async def _page(self, url: str, *, of_patient: str | None) -> Page:
-        body = await self._client.get(
-            url, deadline=self._ask.deadline, headers={**self._settings.headers, "X-Request-ID": self._ask.request_id}
-        )
+    async def _page(self, url: str, *, of_patient: str | None, budget: Budget | None = None) -> Page:
+        """One page. The Patient's draws on no budget: without it, nothing else that came could be shown."""
+        headers = {**self._settings.headers, "X-Request-ID": self._ask.request_id}
+        body = await self._client.get(url, deadline=self._ask.deadline, headers=headers, budget=budget)
         page = read_bundle(body)
         if of_patient is not None and page.self_link is not None:
             _check_self_link(page.self_link, of_patient)
@@ -172,7 +177,7 @@ class FhirR4:
         """See Connector."""
         looking = _Looking(self._settings, self._client.counted(), ask)
         patient, found = await looking.look()
-        answer = self._answer(patient, found)
+        answer = self._answer(patient, found, ask.sections)
         answer.calls = looking.calls
         return answer
 
@@ -180,13 +185,13 @@ class FhirR4:
         """See Connector."""
         await self._client.aclose()
 
-    def _answer(self, patient: Entry, found: dict[Section, list[_Found]]) -> Answer:
+    def _answer(self, patient: Entry, found: dict[Section, list[_Found]], asked: frozenset[Section]) -> Answer:
         answer = Answer(self._source, Outcome.ANSWERED)
-        self._take(patient, answer)
+        shown = asked | {Section.DEMOGRAPHICS}
+        came = [patient, *(entry for searches in found.values() for search in searches for entry in search.entries)]
+        answer.items = [self._item(entry) for entry in _each_once(came) if _belongs(entry, shown)]
         for section, searches in found.items():
             for search in searches:
-                for entry in search.entries:
-                    self._take(entry, answer)
                 if search.gap is not None:
                     answer.gaps[section] = search.gap
                     answer.detail = "; ".join(filter(None, (answer.detail, search.detail)))
@@ -195,20 +200,33 @@ class FhirR4:
             answer.told = "answered in part"
         return answer
 
-    def _take(self, entry: Entry, answer: Answer) -> None:
-        kind = _type_of(entry)
-        if kind not in SECTION_OF_TYPE and kind not in SUPPORTING_TYPES:
-            return
-        answer.items.append(
-            Item(
-                source=self._source,
-                resource=entry.resource,
-                section=SECTION_OF_TYPE.get(kind),
-                original_id=str(entry.resource.get("id", "")),
-                full_url=entry.full_url,
-                findings=entry.findings,
-            )
+    def _item(self, entry: Entry) -> Item:
+        return Item(
+            source=self._source,
+            resource=entry.resource,
+            section=SECTION_OF_TYPE.get(_type_of(entry)),
+            original_id=str(entry.resource.get("id", "")),
+            full_url=entry.full_url,
+            findings=entry.findings,
         )
+
+
+def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Every entry but those that came before, the same in every element: each page brings its practitioners again.
+
+    Two versions under one id both stay.
+    """
+    before: dict[tuple[str, object, str | None], Entry] = {}
+    for entry in entries:
+        first = before.setdefault((_type_of(entry), entry.resource.get("id"), entry.full_url), entry)
+        if first is entry or first.resource != entry.resource:
+            yield entry
+
+
+def _belongs(entry: Entry, shown: frozenset[Section]) -> bool:
+    """True for a supporting resource, and for one of a section that was asked for: an include may bring any type."""
+    kind = _type_of(entry)
+    return kind in SUPPORTING_TYPES or SECTION_OF_TYPE.get(kind) in shown
 
 
 def _gap_of(error: SourceError) -> Gap:
@@ -221,7 +239,9 @@ def _gap_of(error: SourceError) -> Gap:
 
 def _check_complete(search: Search, found: _Found, total: int | None) -> None:
     """Notes a gap where the source counted more than it sent, or says itself that something is left out."""
-    matches = sum(1 for entry in found.entries if entry.mode == "match" and _type_of(entry) == search.type)
+    matches = len(
+        {entry.resource["id"] for entry in found.entries if entry.mode == "match" and _type_of(entry) == search.type}
+    )
     if found.held_back:
         found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: {found.held_back} resources of broken shape held back"
     elif total is not None and total > matches:

@@ -46,18 +46,30 @@ class Search(BaseModel):
         return value
 
 
+def _with(kind: str, *parameters: str) -> Search:
+    return Search(type=kind, include=tuple(f"{kind}:{parameter}" for parameter in parameters))
+
+
 DEFAULT_SEARCHES: Final[Mapping[Section, tuple[Search, ...]]] = {
-    Section.ALLERGIES: (Search(type="AllergyIntolerance"),),
+    Section.ALLERGIES: (_with("AllergyIntolerance", "recorder", "asserter"),),
     Section.MEDICINES: (
-        Search(type="MedicationStatement", include=("MedicationStatement:medication",)),
-        Search(type="MedicationRequest", include=("MedicationRequest:medication",)),
+        _with("MedicationStatement", "medication", "source"),
+        _with("MedicationRequest", "medication", "requester"),
     ),
-    Section.CONTACTS: (Search(type="Encounter"), Search(type="Appointment")),
-    Section.RESULTS: (Search(type="Observation"), Search(type="DiagnosticReport")),
-    Section.PROBLEMS: (Search(type="Condition"),),
-    Section.IMMUNISATIONS: (Search(type="Immunization"),),
-    Section.CARE_TEAM: (Search(type="CareTeam"),),
+    Section.CONTACTS: (
+        _with("Encounter", "location", "service-provider", "participant"),
+        _with("Appointment", "location", "practitioner"),
+    ),
+    Section.RESULTS: (_with("Observation", "performer"), _with("DiagnosticReport", "performer")),
+    Section.PROBLEMS: (_with("Condition", "asserter"),),
+    Section.IMMUNISATIONS: (_with("Immunization", "location", "performer"),),
+    Section.CARE_TEAM: (_with("CareTeam", "participant"),),
 }
+"""Each with where it was and who did it (R4's search parameters): a place's label must reach what happened there."""
+
+DEFAULT_INCLUDES: Final = frozenset(
+    include for searches in DEFAULT_SEARCHES.values() for search in searches for include in search.include
+)
 
 
 class Settings(BaseModel):
@@ -65,6 +77,7 @@ class Settings(BaseModel):
 
     `patient_by`: `identifier` searches every section at once by the NHS number (`patient.identifier=…`), one round
     trip; `logical-id` first finds the Patient, then searches by its id, two round trips, for sources that don't chain.
+    `include`: those of the default searches' includes that this source takes; None for all, empty for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +89,17 @@ class Settings(BaseModel):
     identifier_system: str = NHS_NUMBER_SYSTEM
     page_size: int = Field(default=200, ge=1, le=1000)
     max_pages: int = Field(default=50, ge=1, le=500)
+    include: tuple[str, ...] | None = None
     searches: Mapping[Section, tuple[Search, ...]] = Field(default_factory=dict)
+
+    @field_validator("include")
+    @classmethod
+    def _of_the_defaults(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in value or ():
+            if name not in DEFAULT_INCLUDES:
+                offered = ", ".join(sorted(DEFAULT_INCLUDES))
+                raise ValueError(f"{name} is no include of a default search; use some of {offered}")
+        return value
 
     @field_validator("headers")
     @classmethod
@@ -100,4 +123,12 @@ class Settings(BaseModel):
 
     def searches_for(self, section: Section) -> tuple[Search, ...]:
         """The searches that serve a section; demographics needs none, the Patient is always asked for."""
-        return self.searches.get(section, DEFAULT_SEARCHES.get(section, ()))
+        if section in self.searches:
+            return self.searches[section]
+        return tuple(self._included(search) for search in DEFAULT_SEARCHES.get(section, ()))
+
+    def _included(self, search: Search) -> Search:
+        """A default search with those of its includes that this source takes."""
+        if self.include is None:
+            return search
+        return search.model_copy(update={"include": tuple(name for name in search.include if name in self.include)})

@@ -11,6 +11,8 @@ from connectors.sdk.errors import WrongContent
 # White space would end the request line early; R4 puts nothing but ids, types and operations into a path.
 _PRINTABLE: Final = re.compile(r"[!-~]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~$/:@!'()*,+=&-]*")
+# A search as connectors write it, `Type?query`: it can lead nowhere but below the base.
+_PLAIN_SEARCH: Final = re.compile(r"[A-Za-z]+\?[!\"$-~]+")
 
 
 def address_fault(address: str) -> str | None:
@@ -33,6 +35,8 @@ def resolve(base_url: str, url: str) -> str:
     `base_url` ends without a slash. Nothing of a foreign authority survives: the answer is the base's own origin, with
     the path and query of the link.
     """
+    if _PLAIN_SEARCH.fullmatch(url):
+        return f"{base_url}/{url}"
     base = urlsplit(base_url)
     try:
         parts = urlsplit(urljoin(base_url + "/", url))

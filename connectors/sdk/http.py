@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,6 +26,7 @@ import yarl
 from aiohttp.http_exceptions import HttpProcessingError
 
 from connectors.sdk.address import address_fault, resolve
+from connectors.sdk.budget import Budget
 from connectors.sdk.errors import Retriable, SourceError, SourceTimeout, Unreachable, WrongContent
 from connectors.sdk.intake import FHIR_JSON, PLAIN_JSON, check_content_type, check_status, read_bounded
 from connectors.sdk.port import Authorizer, Call, Limits, Reply, Transport
@@ -57,6 +58,10 @@ LIBRARY_ERRORS: Final = (
 """Everything that a call may raise from below; `map_library_error` makes one of ours of each."""
 
 USER_AGENT: Final = "connect-care"
+_HEADERS: Final = {"Accept": "application/fhir+json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT}
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class _AiohttpReply:
@@ -229,24 +234,27 @@ class SourceClient:
         client.calls = 0
         return client
 
-    async def get(self, url: str, *, deadline: float, headers: Mapping[str, str] | None = None) -> bytes:
+    async def get(
+        self, url: str, *, deadline: float, headers: Mapping[str, str] | None = None, budget: Budget | None = None
+    ) -> bytes:
         """The decoded body of a 200 answer of JSON type. Raises a `SourceError`, never a library's error.
 
-        A GET that failed in a way that may pass is made once more, if the retry budget and the deadline allow.
+        A GET that failed in a way that may pass is made once more, if the retry budget and the deadline allow. Its
+        bytes are spent from `budget`, those of a body that turned out useless too.
         """
-        call = await self._proven(Call("GET", self.resolve(url), dict(headers or {})), deadline)
+        call = await self._proven(Call("GET", self.resolve(url), {**_HEADERS, **(headers or {})}), deadline)
         self._budget.deposit()
         try:
-            return await self._once(call, deadline)
+            return await _by(deadline, self._exchange, call, budget)
         except Retriable:
             if asyncio.get_running_loop().time() >= deadline or not self._budget.withdraw():
                 raise
-            return await self._once(call, deadline)
+            return await _by(deadline, self._exchange, call, budget)
 
     async def post(self, url: str, body: bytes, *, deadline: float, headers: Mapping[str, str] | None = None) -> bytes:
         """As `get`, with a body, and never retried: the source may have acted on it, and written its own audit."""
-        call = Call("POST", self.resolve(url), dict(headers or {}), body)
-        return await self._once(await self._proven(call, deadline), deadline)
+        call = Call("POST", self.resolve(url), {**_HEADERS, **(headers or {})}, body)
+        return await _by(deadline, self._exchange, await self._proven(call, deadline), None)
 
     def resolve(self, url: str) -> str:
         """See `connectors.sdk.address.resolve`."""
@@ -256,27 +264,16 @@ class SourceClient:
         """The call with its proof. A token endpoint that fails isn't asked a second time for the same call."""
         if self._authorize is None:
             return call
-        async with _by(deadline):
-            return await self._authorize(call, deadline)
+        return await _by(deadline, self._authorize, call, deadline)
 
-    async def _once(self, call: Call, deadline: float) -> bytes:
-        async with _by(deadline):
-            return await self._exchange(call)
-
-    async def _exchange(self, call: Call) -> bytes:
-        headers = {
-            "Accept": "application/fhir+json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": USER_AGENT,
-            **call.headers,
-        }
+    async def _exchange(self, call: Call, budget: Budget | None) -> bytes:
         self.calls += 1
-        async with self._transport.send(Call(call.method, call.url, headers, call.body)) as reply:
+        async with self._transport.send(call) as reply:
             if reply.status == 401 and self._authorize is not None:
                 self._authorize.refused(call)
             check_status(reply.status)
             check_content_type(reply.header("content-type"), self._content_types)
-            return await read_bounded(reply, self.limits.max_bytes)
+            return await read_bounded(reply, self.limits.max_bytes, budget)
 
     async def aclose(self) -> None:
         """Close the pool, and the authorizer's."""
@@ -285,14 +282,13 @@ class SourceClient:
             await self._authorize.aclose()
 
 
-@asynccontextmanager
-async def _by(deadline: float) -> AsyncIterator[None]:
-    """What runs inside ends by the deadline (absolute loop time) and raises nothing but a `SourceError`."""
+async def _by(deadline: float, work: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """`work` ends by the deadline (absolute loop time) and raises nothing but a `SourceError`."""
     if asyncio.get_running_loop().time() >= deadline:
         raise SourceTimeout("the deadline passed before the call")
     try:
         async with asyncio.timeout_at(deadline):
-            yield
+            return await work(*args, **kwargs)
     except TimeoutError as error:
         raise SourceTimeout("the deadline passed") from error
     except LIBRARY_ERRORS as error:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+from connectors.sdk.budget import Budget
 from connectors.sdk.errors import Busy, NotUnderstood, Refused, TooMuch, Unreachable, Unwell, WrongContent
 from connectors.sdk.port import Reply
 
@@ -32,6 +33,8 @@ def check_status(status: int) -> None:
 
 def check_content_type(value: str, accepted: frozenset[str] = FHIR_JSON) -> None:
     """Raises WrongContent for anything but JSON of an accepted type, in UTF-8: XML and HTML are refused unparsed."""
+    if value in accepted:
+        return
     kind, *parameters = (part.strip().lower() for part in value.split(";"))
     if kind not in accepted:
         raise WrongContent("the content type is not FHIR JSON")
@@ -41,8 +44,11 @@ def check_content_type(value: str, accepted: frozenset[str] = FHIR_JSON) -> None
             raise WrongContent("the character set is not UTF-8")
 
 
-async def read_bounded(reply: Reply, max_bytes: int) -> bytes:
-    """The decoded body. Raises TooMuch as soon as it grows over `max_bytes`, while it is still streaming."""
+async def read_bounded(reply: Reply, max_bytes: int, budget: Budget | None = None) -> bytes:
+    """The decoded body. Raises TooMuch as soon as it grows over `max_bytes`, or over what is left of `budget`.
+
+    Both are watched while it is still streaming: a dozen bodies that arrive at once draw on the one budget.
+    """
     encoding = reply.header("content-encoding").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise WrongContent("the content encoding was not asked for")
@@ -57,6 +63,8 @@ async def read_bounded(reply: Reply, max_bytes: int) -> bytes:
             size += len(part)
             if size > max_bytes:
                 raise TooMuch("decoded bytes over the cap")
+            if budget is not None:
+                budget.spend_bytes(len(part))
             parts.append(part)
     if inflate and not inflate.finished:
         raise Unreachable("the compressed body was cut short")

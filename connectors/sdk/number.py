@@ -19,11 +19,14 @@ def read_number(text: str) -> Decimal:
     Raises ValueError for what no measurement is: more than 64 characters, or a power of ten beyond 400 either way,
     which would cost whoever computes with it far more than it cost to send.
     """
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number out of range")
     try:
         number = Decimal(text)
     except DecimalException as error:
         raise ValueError("a number out of range") from error
-    if len(text) > _MOST_DIGITS or abs(number.adjusted()) > _LARGEST_EXPONENT:
+    # Without an exponent, no text as short as this is out of range.
+    if ("e" in text or "E" in text) and abs(number.adjusted()) > _LARGEST_EXPONENT:
         raise ValueError("a number out of range")
     return number
 

@@ -6,6 +6,7 @@ the file, the line and what to do about it: an organisation that is half configu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
@@ -22,6 +23,7 @@ from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.installed import package
 from connectors.sdk.model import Section
 
+_DATE: Final = re.compile(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", re.ASCII)
 SANDBOX_ADDRESS: Final = "sandbox"
 """The address of an organisation that `connectcare demo` gives its connector's own sandbox."""
 
@@ -139,6 +141,20 @@ def _document(path: Path) -> Any:
         raise _wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
     except YAMLError as error:
         raise _wrong(path, 1, "not YAML: it holds a character that YAML doesn't allow", "Remove it.") from error
+    except ValueError as error:
+        # The reader makes dates of what looks like one, and doesn't say where it couldn't.
+        raise _wrong(path, _line_of_no_date(path), f"a date that doesn't exist ({error})", "Correct it.") from error
+
+
+def _line_of_no_date(path: Path) -> int:
+    """The first line with a date that no calendar has; 1 where there is none."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for year, month, day in _DATE.findall(line):
+            try:
+                date(int(year), int(month), int(day))
+            except ValueError:
+                return number
+    return 1
 
 
 def _read_entry(path: Path, node: CommentedMap, line: int, addresses: Mapping[str, str]) -> Organisation:

@@ -71,10 +71,10 @@ class _Rule:
 
 def _obey(rule: _Rule, node: dict[str, Any]) -> None:
     for names in rule.needed:
-        if node.keys().isdisjoint(names):
+        if names[0] not in node and node.keys().isdisjoint(names):
             raise BrokenShape(f"Object missing `{names[0]}`")
     for group in rule.single:
-        if len(group & node.keys()) > 1:
+        if len(group.intersection(node)) > 1:
             raise BrokenShape(f"Object with two of `{min(group)}` and its like")
     for name, inner in rule.inside:
         if name in node:

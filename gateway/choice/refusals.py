@@ -18,8 +18,7 @@ _BACK_IN: Final = (
 )
 _HOW_TO_ASK: Final = 'Ask the patient, then POST /permissions with "nhsNumber" and "basis": "patient-agreed". '
 _IN_BEST_INTERESTS: Final = (
-    "Where the patient can't answer and it is in their best interests, "
-    'use "basis": "best-interests" with a "reason".'
+    'Where the patient can\'t answer and it is in their best interests, use "basis": "best-interests" with a "reason".'
 )
 _ASK_A_CLINICIAN: Final = (
     "Where the patient can't answer, ask the doctor or nurse who treats them: your role may not decide that a look is "

@@ -7,7 +7,9 @@ process does, however it ends.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -23,7 +25,7 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
-from gateway import log
+from gateway import log, startup
 from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo import state as demo_state
@@ -57,7 +59,7 @@ def run(options: DemoOptions) -> None:
         listener = stack.enter_context(_listen(options.port))
         port = listener.getsockname()[1]
         data = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connectcare-demo-")))
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(_alone_in(data))
         log.setup(production=False, stream=stack.enter_context((data / "gateway.log").open("a", encoding="utf-8")))
         public_url = f"http://{_HOST}:{port}"
         around = stack.enter_context(_surroundings(data, options))
@@ -75,11 +77,39 @@ def run(options: DemoOptions) -> None:
 @contextmanager
 def _listen(port: int) -> Iterator[socket.socket]:
     try:
-        with socket.create_server((_HOST, port)) as listener:
-            yield listener
+        listener = socket.create_server((_HOST, port))
     except OSError as error:
         raise DemoFailed(
-            f"Port {port} can't be used ({error.strerror}). Choose another: PORT=8001 make demo"
+            f"Port {port} can't be used ({error.strerror}). Choose another: --port 8001, or PORT=8001 make demo"
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _alone_in(data: Path) -> Iterator[None]:
+    """The folder, made if need be, and held for the demo's life: a second demo would take the first one's files.
+
+    The kernel drops the lock when the process ends, however it ends.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(data / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DemoFailed(f"The data folder {data} can't be used ({error.strerror}). Name another: --data") from error
+    try:
+        _hold(descriptor, data)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hold(descriptor: int, data: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DemoFailed(
+            f"A demo already runs on this data folder, {data}. Stop it, or choose another folder: --data"
         ) from error
 
 
@@ -191,9 +221,8 @@ def _serve(
     prepare: Callable[[], Awaitable[None]],
     welcome: Callable[[], None],
 ) -> None:
-    server = _Server(
-        uvicorn.Config(create_app(settings), loop="uvloop", http="httptools", lifespan="on", **log.UVICORN)
-    )
+    gateway = create_app(settings)
+    server = _Server(uvicorn.Config(gateway, loop="uvloop", http="httptools", lifespan="on", **log.UVICORN))
 
     async def main() -> None:
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -205,10 +234,8 @@ def _serve(
         up.cancel()
         await serving
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with startup.explained(gateway), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
-    if not server.started:
-        raise DemoFailed(f"The gateway did not start. See {settings.data_dir / 'gateway.log'}")
 
 
 async def _prepare(settings: Settings, people: Iterable[dict[str, Any]]) -> None:

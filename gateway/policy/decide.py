@@ -7,6 +7,7 @@ files names the function in every audit row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
-from gateway.policy.files import digest, files_in, refuse
+from gateway.policy.files import check_keys, digest, files_in, read_yaml, refuse
 from gateway.policy.labels import LabelTables
 from gateway.policy.model import Circumstances, Decision, Shown
 from gateway.policy.outline import Outlines
@@ -37,10 +38,16 @@ DOORS: Final = (
 
 
 class Policy:
-    """The policies in force: rules, label tables, outlines, and the hash that names them."""
+    """The policies in force: rules, label tables, outlines, and the hash that names them.
 
-    def __init__(self, book: RuleBook, labels: LabelTables, outlines: Outlines, hash_: str) -> None:
+    `refused` says, for each door, what somebody is told who may not go through it: who may, and what to do instead.
+    """
+
+    def __init__(
+        self, book: RuleBook, labels: LabelTables, outlines: Outlines, refused: Mapping[str, str], hash_: str
+    ) -> None:
         self._book = book
+        self._refused = refused
         self.labels = labels
         self.outlines = outlines
         self.hash = hash_
@@ -57,7 +64,8 @@ class Policy:
         book = RuleBook.load(folder)
         labels = LabelTables.load(folder, extra_label_files)
         outlines = Outlines.load(folder / "outlines.yaml")
-        policy = cls(book, labels, outlines, digest(folder, [*_in_force(folder), *extra_label_files]))
+        refused = _read_refused(folder / "doors.yaml")
+        policy = cls(book, labels, outlines, refused, digest(folder, [*_in_force(folder), *extra_label_files]))
         policy._rehearse(folder)
         return policy
 
@@ -71,12 +79,17 @@ class Policy:
         return decision
 
     def may(self, action: str, role: Role, organisation_type: OrganisationType) -> Decision:
-        """Whether a door is open: WHOLE is yes, WITHHELD is no. `action` is one of DOORS; anything else is a no."""
+        """Whether a door is open: WHOLE is yes, WITHHELD is no. `action` is one of DOORS; anything else is a no.
+
+        The sentence of a no says who may, and what to do instead.
+        """
         key = (action, role, organisation_type)
         decision = self._doors.get(key)
         if decision is None:
             verdict = self._book.ask(action, role, organisation_type, _SERVICE, {})
             decision = self._said(Shown.WHOLE if verdict.allowed else Shown.WITHHELD, verdict)
+            if action in self._refused and not (verdict.allowed or verdict.failed):
+                decision = self._with_remedy(decision, self._refused[action])
             if action in DOORS:
                 self._doors[key] = decision
         return decision
@@ -118,6 +131,10 @@ class Policy:
     def _said(self, shown: Shown, verdict: Verdict) -> Decision:
         rule_id = ERROR_RULE if verdict.failed else next(iter(verdict.rules), DEFAULT_RULE)
         return Decision(shown, rule_id, self.rules[rule_id].why)
+
+    @staticmethod
+    def _with_remedy(decision: Decision, told: str) -> Decision:
+        return replace(decision, why=told if decision.rule == DEFAULT_RULE else f"{decision.why} {told}")
 
     def _rehearse(self, folder: Path) -> None:
         """Ask once with every word that the gateway may ever use: the schema must know them all."""
@@ -179,6 +196,16 @@ def _context(circumstances: Circumstances) -> dict[str, Any]:
     if circumstances.basis is not None:
         context["basis"] = entity("Basis", circumstances.basis)
     return context
+
+
+def _read_refused(path: Path) -> Mapping[str, str]:
+    """What each door says to those whom it doesn't let in. Raises PolicyProblem."""
+    node = check_keys(path, read_yaml(path), ("owner", "refused"))["refused"]
+    refused = check_keys(path, node, DOORS, "refused")
+    for action, told in refused.items():
+        if not isinstance(told, str) or not told.strip():
+            refuse(path, f"{action} says nothing", "Say who may, and what to do instead.")
+    return refused
 
 
 def _in_force(folder: Path) -> list[Path]:

@@ -16,11 +16,12 @@ import cedarpy
 
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
-from gateway.policy.files import PolicyProblem, files_in, read_text, refuse
+from gateway.policy.files import PolicyProblem, check_keys, files_in, read_text, read_yaml, refuse
 
 ANNOTATIONS: Final = ("id", "title", "why", "owner")
 ERROR_RULE: Final = "policy.error"
 DEFAULT_RULE: Final = "policy.default-deny"
+MANIFEST: Final = "rules.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +85,24 @@ class RuleBook:
 
     @classmethod
     def load(cls, folder: Path) -> RuleBook:
-        """Read `schema.cedarschema` and every `rules/**/*.cedar`. Raises PolicyProblem."""
+        """Read `schema.cedarschema` and every `rules/**/*.cedar`, which must be those of `rules.yaml`.
+
+        Raises PolicyProblem, for any other file in `rules` too: it might be a rule under a name that isn't read.
+        """
         schema = _load_schema(folder / "schema.cedarschema")
-        files = files_in(folder / "rules", "*.cedar", "rules")
+        files = files_in(folder / "rules", "*", "rules")
         rules: dict[str, Rule] = {}
         texts = []
         for path in files:
+            if path.suffix != ".cedar":
+                refuse(path, "only .cedar files are rules", "Remove it, or give it the name of a rule.")
             text = read_text(path)
             rule = _read_rule(path, text, schema)
             if rule.id in rules or rule.id in BUILT_IN:
                 refuse(path, f"the id {rule.id} is taken ({_taken(rules, rule.id)})", "Give this rule its own @id.")
             rules[rule.id] = rule
             texts.append(text)
+        _check_manifest(folder, rules)
         try:
             return cls(rules, "\n".join(texts), schema)
         except ValueError as error:
@@ -162,6 +169,20 @@ def _the_one_policy(path: Path, text: str) -> dict[str, Any]:
         refuse(path, f"it holds {len(static)} rules", "Keep exactly one rule in a file, without slots.")
     policy: dict[str, Any] = static[0]
     return policy
+
+
+def _check_manifest(folder: Path, rules: Mapping[str, Rule]) -> None:
+    """The rules are those that `rules.yaml` lists, neither fewer nor more."""
+    path = folder / MANIFEST
+    listed = check_keys(path, read_yaml(path), ("owner", "rules"))["rules"]
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        refuse(path, "rules must list the rules' ids", "Write one a line: - rule.id")
+    for rule_id in listed:
+        if rule_id not in rules:
+            refuse(path, f"no file holds the rule {rule_id}", "Put its file back, or strike it off the list.")
+    for rule_id, rule in rules.items():
+        if rule_id not in listed:
+            refuse(path, f"the rule {rule_id} ({rule.file}) isn't listed", "List it, or remove its file.")
 
 
 def _taken(rules: Mapping[str, Rule], rule_id: str) -> str:

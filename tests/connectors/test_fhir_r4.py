@@ -80,6 +80,37 @@ async def test_what_explains_an_item_comes_with_it() -> None:
     assert medicines == wanted
 
 
+@pytest.mark.parametrize("ods", ["RJ2", "RPG", "G85004", "G85005", "G83021", "709", "703"])
+async def test_where_and_who_come_by_default(ods: str) -> None:
+    """Every place, practitioner and organisation that a contact names and its system holds comes with it, once."""
+    contacts = frozenset({Section.CONTACTS})
+    books = holdings(ods)
+    patient = next(stored for stored in books.by_type["Patient"] if books.of_patient(stored.id, "Encounter"))
+    (number,) = (code for system, code in patient.tokens["identifier"] if system == NHS_NUMBER_SYSTEM)
+    async with connected(create_app(ods), page_size=2) as connector:
+        answer = await connector.ask(asking(number, contacts))
+    assert (answer.outcome, answer.gaps) == (Outcome.ANSWERED, {})
+    brought = Counter(item.key for item in answer.items)
+    assert set(brought.values()) == {1}
+    named = {
+        key
+        for stored in books.of_patient(patient.id, "Encounter")
+        for name in ("location", "participant", "service-provider")
+        for key in stored.include[name]
+        if key in books.by_key
+    }
+    assert any(key.startswith("Location/") for key in named)
+    assert named <= set(brought)
+
+
+async def test_a_source_that_takes_no_includes_is_not_asked_for_any() -> None:
+    sandbox = create_app("RJ2")
+    async with connected(sandbox, include=[]) as connector:
+        answer = await connector.ask(asking(GRACE))
+    assert sections_of(answer) == held("RJ2", GRACE) | Counter({"Patient": 1})
+    assert None not in {item.section for item in answer.items}
+
+
 @BOTH_WAYS
 async def test_a_stranger_is_not_known(patient_by: str) -> None:
     sandbox = create_app("RJ2")
@@ -96,7 +127,7 @@ async def test_only_what_was_asked_for_is_asked_for(patient_by: str) -> None:
     async with connected(sandbox, patient_by=patient_by) as connector:
         answer = await connector.ask(asking(GRACE, frozenset({Section.ALLERGIES, Section.DEMOGRAPHICS})))
     assert sandbox.state()["calls"]["byPath"] == {"GET /fhir/AllergyIntolerance": 1, "GET /fhir/Patient": 1}
-    assert {item.section for item in answer.items} == {Section.ALLERGIES, Section.DEMOGRAPHICS}
+    assert {item.section for item in answer.items} == {Section.ALLERGIES, Section.DEMOGRAPHICS, None}
     assert answer.calls == 2
 
 

@@ -8,7 +8,10 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from connectors.fhir_r4.settings import Settings
+from connectors.sdk.budget import MAX_ENTRIES_OF_ASK
 from connectors.sdk.bundle import MAX_ENTRIES
 from connectors.sdk.errors import Ambiguous, NoRecord, SourceError, SourceTimeout, Unwell, WrongContent
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, Answer, Gap, Outcome, Section
@@ -103,7 +106,11 @@ async def test_another_identifier_system_is_asked_by() -> None:
     [
         (page(), NoRecord),
         (page(total=0), NoRecord),
-        (page(entry(PATIENT, "include")), NoRecord),
+        (page(entry(PATIENT, "include")), WrongContent),
+        (page(entry(PATIENT, "outcome"), total=0), WrongContent),
+        (page(total=1), WrongContent),
+        (page(links={"next": f"{BASE}/Patient?identifier=x&page=2"}), WrongContent),
+        (page(links={"next": f"{BASE}/Patient?identifier=x&page=2"}, total=0), WrongContent),
         (page(PATIENT, {**PATIENT, "id": "p2"}), Ambiguous),
         (page(PATIENT, total=2), Ambiguous),
         (page(total=3), Ambiguous),
@@ -233,8 +240,47 @@ async def test_too_many_entries_over_all_pages_are_cut() -> None:
 
     answer = await ask(Source({"AllergyIntolerance": play}), seconds=30)
     assert answer.gaps == {Section.ALLERGIES: Gap.TOO_MUCH}
-    assert len(ids(answer, "AllergyIntolerance")) == MAX_ENTRIES
-    assert answer.calls == 4
+    assert len(ids(answer, "AllergyIntolerance")) == MAX_ENTRIES_OF_ASK
+    assert len(answer.items) == 2 * MAX_ENTRIES  # as many as the guard takes, and not one more
+    assert answer.calls == 5
+
+
+async def test_all_searches_draw_on_one_budget_of_entries() -> None:
+    def many(kind: str) -> Any:
+        return page(*(resource(kind, number) for number in range(MAX_ENTRIES)))
+
+    source = Source({kind: many(kind) for kind in ("AllergyIntolerance", "Observation", "Encounter")})
+    answer = await ask(source, ALL, seconds=30, patient_by="identifier")
+    assert len(answer.items) == 2 * MAX_ENTRIES
+    assert Gap.TOO_MUCH in answer.gaps.values()
+    assert answer.outcome is Outcome.PARTIAL
+
+
+async def test_all_searches_draw_on_one_budget_of_bytes() -> None:
+    """Four bodies of 20 MB each: each is under the cap of one call, and the fourth is over the budget of them all."""
+    padding = " " * 20_000_000
+
+    def heavy(kind: str) -> Any:
+        return (json.dumps(page(resource(kind, 1)))[:-1] + padding + "}").encode()
+
+    source = Source({kind: heavy(kind) for kind in ("AllergyIntolerance", "Observation", "Encounter", "Immunization")})
+    answer = await ask(source, ALL, seconds=30)
+    assert Gap.TOO_MUCH in answer.gaps.values()
+    assert len(answer.gaps) < len(source.plays)
+    assert "budget of the whole question" in answer.detail
+    alone = await ask(source, ALLERGIES, seconds=30)
+    assert alone.gaps == {}
+
+
+async def test_pages_that_are_each_under_the_cap_end_at_the_budget() -> None:
+    async def play(question: Question) -> Any:
+        at = int(question.params.get("page", "0"))
+        told = page(resource("AllergyIntolerance", at), links={"next": f"{BASE}/AllergyIntolerance?page={at + 1}"})
+        return (json.dumps(told)[:-1] + " " * 20_000_000 + "}").encode()
+
+    answer = await ask(Source({"AllergyIntolerance": play}), seconds=30)
+    assert answer.gaps == {Section.ALLERGIES: Gap.TOO_MUCH}
+    assert (ids(answer, "AllergyIntolerance"), answer.calls) == (["All0", "All1", "All2"], 5)
 
 
 async def test_the_deadline_in_the_middle_of_the_pages_keeps_what_is_finished() -> None:
@@ -275,6 +321,7 @@ ALLERGY = resource("AllergyIntolerance", 1)
         (page(ALLERGY, total=2), Gap.HELD_BACK),
         (page(total=1), Gap.HELD_BACK),
         (page(entry(ALLERGY, "include"), total=1), Gap.HELD_BACK),
+        (page(ALLERGY, ALLERGY, total=2), Gap.HELD_BACK),
         (page(ALLERGY, {**ALLERGY, "id": "x", "patient": "Patient/p1"}), Gap.HELD_BACK),
         (page(ALLERGY, {"fullUrl": "lost", "resource": {"resourceType": "AllergyIntolerance"}}), Gap.HELD_BACK),
         (page(ALLERGY, entry(outcome("incomplete"), "outcome")), Gap.HELD_BACK),
@@ -357,6 +404,27 @@ async def test_types_that_are_no_part_of_a_record_are_left_out() -> None:
         ("AllergyIntolerance", Section.ALLERGIES),
         ("Medication", None),
     ]
+
+
+async def test_an_include_of_a_section_that_was_not_asked_for_stays_out() -> None:
+    stray = {"resourceType": "CareTeam", "id": "c", "subject": {"reference": "Patient/p1"}}
+    source = Source({"AllergyIntolerance": page(ALLERGY, entry(stray, "include"))})
+    assert ids(await ask(source), "CareTeam") == []
+    assert ids(await ask(source, ALLERGIES | {Section.CARE_TEAM}), "CareTeam") == ["c"]
+
+
+async def test_what_comes_twice_is_one_item_and_two_versions_are_two() -> None:
+    versions = [resource("Medication", 1), resource("Medication", 1), resource("Medication", 1, status="inactive")]
+    answer = await ask(Source({"AllergyIntolerance": page(ALLERGY, *(entry(one, "include") for one in versions))}))
+    assert [item.resource.get("status") for item in answer.items if item.type == "Medication"] == [None, "inactive"]
+
+
+def test_an_include_that_no_default_search_has_stops_the_start() -> None:
+    assert Settings(include=("Encounter:location",)).searches_for(Section.CONTACTS)[0].include == (
+        "Encounter:location",
+    )
+    with pytest.raises(ValidationError, match="Encounter:place is no include of a default search"):
+        Settings(include=("Encounter:place",))
 
 
 async def test_a_decimal_arrives_with_its_digits() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.flow.stack import Stack, running
 def _read_once() -> Iterator[None]:
     """What the same files always give is read once a run: policies, job roles and the sandboxes' data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Policy, "load", staticmethod(functools.cache(Policy.load)))
+        patch.setattr(app, "Policy", SimpleNamespace(load=functools.cache(Policy.load)))
         patch.setattr(app, "load_job_roles", functools.cache(app.load_job_roles))
         patch.setattr(sandbox, "holdings", functools.cache(sandbox.holdings))
         yield

@@ -69,6 +69,18 @@ class Demo:
                 return error.code, error.read().decode(), dict(error.headers)
 
 
+def run_cli(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A command that is expected to end by itself, and may fail."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
@@ -186,6 +198,35 @@ def test_a_sandbox_can_be_made_to_misbehave(demo: Demo) -> None:
         assert "G85005" in sources
         assert ("RJ2" in sources) == (mode == "no-allergies")
     assert demo.call(control, body={"mode": "well"})[0] == 200
+
+
+def test_a_role_that_the_demo_has_not_got_is_told_with_those_it_has(demo: Demo) -> None:
+    done = run_cli("demo", "token", "--as", "nobody", "--port", str(demo.port), environment=demo.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Ask for one of gp, hospital-doctor, nurse")
+
+
+def test_a_second_demo_on_the_same_folder_is_told_and_leaves_the_first_alone(demo: Demo) -> None:
+    files = {name: (demo.data / name).read_text() for name in ("sandboxes.json", "identity.json")}
+    done = run_cli("demo", "--port", "0", "--data", str(demo.data), environment=demo.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("A demo already runs on this data folder")
+    assert {name: (demo.data / name).read_text() for name in files} == files
+
+
+def test_a_data_folder_that_is_a_file_is_not_blamed_on_the_port(demo: Demo, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run_cli("demo", "--port", "0", "--data", str(file), environment=demo.environment)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"The data folder {file} can't be used (File exists). Name another: --data"
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1", "8000 "])
+def test_a_port_that_is_none_is_told(port: str) -> None:
+    done = run_cli("demo", environment={**os.environ, "PORT": port})
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"PORT={port} is no port. Give a number up to 65535: PORT=8001 make demo"
 
 
 def test_ctrl_c_ends_all_of_it_and_nothing_clinical_is_left(demo: Demo) -> None:

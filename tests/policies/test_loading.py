@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,12 @@ def test_a_wrong_rule_stops_start_up(folder: Path, old: str, new: str, says: str
         ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type, extension]\n", "no element extension"),
         ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type]\n  Composition: [title]\n", "must hold"),
         ("outlines.yaml", "  problems: name\n", "", "told must hold"),
+        ("rules.yaml", "  - permission.needed\n", "", "permission.needed .permission.needed.cedar. isn't listed"),
+        ("rules.yaml", "  - permission.needed\n", "  - permission.need\n", "no file holds the rule permission.need"),
+        ("rules.yaml", "  - permission.needed\n", "  - 1\n", "must list the rules' ids"),
+        ("rules.yaml", "rules:", "ruled:", "must hold owner, rules"),
+        ("doors.yaml", "  read-audit: >-", "  read-audits: >-", "refused must hold"),
+        ("doors.yaml", "owner:", "owned:", "must hold owner, refused"),
     ],
 )
 def test_a_wrong_schema_or_outline_stops_start_up(folder: Path, file: str, old: str, new: str, says: str) -> None:
@@ -115,10 +122,64 @@ def test_a_word_that_the_schema_lost_stops_start_up(folder: Path, lost: str, say
 
 def test_a_door_that_the_schema_does_not_have_stops_start_up(folder: Path) -> None:
     (folder / "rules" / "doors" / "door.see-sources.cedar").unlink()
+    manifest = folder / "rules.yaml"
+    manifest.write_text(manifest.read_text().replace("  - door.see-sources\n", "", 1))
     path = folder / "schema.cedarschema"
     path.write_text(path.read_text().replace(', "see-sources"', "", 1))
     with pytest.raises(PolicyProblem, match="doesn't know the action see-sources"):
         Policy.load(folder)
+
+
+@pytest.mark.parametrize("lost", ["rules/always", "rules/labels", "rules/always/permission.needed.cedar"])
+def test_a_rule_that_got_lost_stops_start_up(folder: Path, lost: str) -> None:
+    """What it forbids would be open, and nothing else would say so."""
+    path = folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(PolicyProblem, match=r"rules\.yaml: no file holds the rule .* Put its file back"):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize("name", ["permission.needed.cedar.bak", "labels/extra.txt", ".DS_Store", "forbid.Cedar"])
+def test_a_stray_file_among_the_rules_stops_start_up(folder: Path, name: str) -> None:
+    (folder / "rules" / name).write_text(RULE)
+    with pytest.raises(PolicyProblem, match=r"only \.cedar files are rules") as caught:
+        Policy.load(folder)
+    assert name in str(caught.value)
+
+
+def test_a_door_that_says_nothing_stops_start_up(folder: Path) -> None:
+    sentences = "\n".join(f"  {door}: said" for door in decide.DOORS).replace("read-audit: said", "read-audit: ' '")
+    (folder / "doors.yaml").write_text(f"owner: somebody\nrefused:\n{sentences}\n")
+    with pytest.raises(PolicyProblem, match="read-audit says nothing"):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("action", "role", "place", "says"),
+    [
+        ("ask-best-interests", Role.SOCIAL_WORKER, OrganisationType.COUNCIL, "for doctors and nurses. Ask the doctor"),
+        ("ask-best-interests", Role.OCCUPATIONAL_THERAPIST, OrganisationType.COUNCIL, '"basis": "patient-agreed"'),
+        ("record-sharing-choice", Role.HOSPITAL_DOCTOR, OrganisationType.ACUTE_TRUST, "GP practice .* record sharing"),
+        ("read-audit", Role.GP, OrganisationType.GP_PRACTICE, "Privacy officers read the audit. Ask your"),
+        ("read-permissions", Role.GP, OrganisationType.GP_PRACTICE, "GET /permissions lists your own"),
+        ("read-own-permissions", Role.PRIVACY_OFFICER, OrganisationType.COUNCIL, "POST /permissions/_search"),
+        ("open-record", Role.COMMISSIONER, OrganisationType.COMMISSIONER, "plans and pays .* open records"),
+    ],
+)
+def test_a_refused_door_says_who_may_and_what_to_do(
+    policy: Policy, action: str, role: Role, place: OrganisationType, says: str
+) -> None:
+    decision = policy.may(action, role, place)
+    assert decision.shown is Shown.WITHHELD
+    assert re.search(says, decision.why), decision.why
+
+
+def test_no_refused_door_says_only_that_no_rule_shows_it(policy: Policy) -> None:
+    for action in decide.DOORS:
+        for role in Role:
+            for place in OrganisationType:
+                decision = policy.may(action, role, place)
+                assert decision.shown or "No rule shows" not in decision.why
 
 
 def test_an_absent_folder_or_file_stops_start_up(tmp_path: Path, folder: Path) -> None:

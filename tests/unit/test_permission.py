@@ -115,9 +115,21 @@ class TestGranting:
     ) -> None:
         made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=f"  {COLLAPSED}, NHS {PATIENT} ")
         assert made.expires_at - made.granted_at == timedelta(hours=1)
-        assert made.reason == f"{COLLAPSED}, NHS [nhs-number]"
+        assert SEALER.open_text(made.reason, made.id) == f"{COLLAPSED}, NHS [nhs-number]"
+        assert COLLAPSED not in repr(await store.permissions_of(ASHA.key))
         [kept] = await store.rows()
         assert COLLAPSED not in repr(kept)
+
+    @pytest.mark.parametrize(
+        "reason", ["Cardiac arrest", "Patient unconscious", "GCS 3", "stroke", "O2 sats 60%", "Ymwybyddiaeth isel"]
+    )
+    async def test_a_clinicians_few_words_are_a_reason(self, permissions: Permissions, reason: str) -> None:
+        made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=f" {reason} ")
+        assert SEALER.open_text(made.reason, made.id) == reason
+
+    async def test_what_makes_a_reason_is_told(self, permissions: Permissions) -> None:
+        with pytest.raises(BadRequest, match="at least 5 characters, a letter and a word of 3 letters or digits"):
+            await grant(permissions, basis=Basis.BEST_INTERESTS, reason="x")
 
     async def test_how_long_is_configured(self, store: SqliteStore, journal: Journal, clock: Hands) -> None:
         lasts = {Basis.PATIENT_AGREED: timedelta(minutes=5), Basis.BEST_INTERESTS: timedelta(minutes=2)}
@@ -132,8 +144,9 @@ class TestGranting:
         ("asked", "rule", "expression"),
         [
             ({"basis": Basis.BEST_INTERESTS, "reason": ""}, "permission.reason-missing", "reason"),
-            ({"basis": Basis.BEST_INTERESTS, "reason": "urgent"}, "permission.reason-missing", "reason"),
+            ({"basis": Basis.BEST_INTERESTS, "reason": " ill. "}, "permission.reason-missing", "reason"),
             ({"basis": Basis.BEST_INTERESTS, "reason": ". . . 1 2 3 a b c"}, "permission.reason-missing", "reason"),
+            ({"basis": Basis.BEST_INTERESTS, "reason": "12345 678"}, "permission.reason-missing", "reason"),
             ({"reason": "x" * (LONGEST_REASON + 1)}, "permission.reason-too-long", "reason"),
             (
                 {"basis": Basis.BEST_INTERESTS, "reason": COLLAPSED, "scope": Scope.INCLUDING_SENSITIVE},
@@ -150,7 +163,7 @@ class TestGranting:
             await grant(permissions, **asked)
         assert (refused.value.rule, refused.value.expression) == (rule, expression)
         assert [kept.row.rule for kept in await store.rows()] == [rule]
-        assert await permissions.own(ASHA) == []
+        assert await permissions.own(ASHA, "r-9") == []
 
     @pytest.mark.parametrize(
         ("action", "asked"),
@@ -181,7 +194,7 @@ class TestGranting:
                 await grant(permissions, **asked)
             assert refused.value.journalled is not None
         assert await kinds(store) == [Kind.SHARING_CHOICE, Kind.REFUSAL, Kind.REFUSAL]
-        assert await permissions.own(ASHA) == []
+        assert await permissions.own(ASHA, "r-9") == []
 
 
 class TestRequiring:
@@ -191,6 +204,15 @@ class TestRequiring:
         for words in ("POST /permissions", '"nhsNumber"', '"patient-agreed"', '"best-interests"', '"reason"'):
             assert words in refused.value.told
         assert refused.value.rule == "permission.none"
+
+    async def test_who_may_not_act_in_best_interests_is_not_told_to(
+        self, permissions: Permissions, policy: Policy
+    ) -> None:
+        policy.refused = {"ask-best-interests"}
+        with pytest.raises(NoPermission) as refused:
+            await permissions.require(ASHA, PATIENT)
+        assert '"best-interests"' not in refused.value.told
+        assert "ask the doctor or nurse who treats them" in refused.value.told
 
     async def test_it_holds_until_its_very_end_and_no_longer(self, permissions: Permissions, clock: Hands) -> None:
         made = await grant(permissions)
@@ -228,7 +250,7 @@ class TestEnding:
         assert await kinds(store) == [Kind.PERMISSION_GRANTED, Kind.PERMISSION_WITHDRAWN]
         row = (await store.rows())[-1].row
         assert (row.permission, row.patient, row.basis) == (made.id, made.patient, "patient-agreed")
-        [ended] = await permissions.own(ASHA)
+        [ended] = await permissions.own(ASHA, "r-9")
         assert ended.withdrawn_at == NOON
 
     async def test_somebody_elses_and_an_unknown_one_get_the_same_answer(
@@ -251,7 +273,18 @@ class TestReading:
     async def test_own_are_ones_own(self, permissions: Permissions) -> None:
         first, second = await grant(permissions), await grant(permissions, nhs_number="9990000026")
         await grant(permissions, dataclasses.replace(ASHA, user_id="u-2"))
-        assert await permissions.own(ASHA) == [second, first]
+        assert await permissions.own(ASHA, "r-9") == [second, first]
+
+    async def test_own_are_the_policys_to_allow_and_reading_them_is_a_row(
+        self, permissions: Permissions, store: SqliteStore, policy: Policy
+    ) -> None:
+        await permissions.own(ASHA, "r-2")
+        kept = (await store.rows())[-1].row
+        assert (kept.kind, kept.subject, kept.request_id) == (Kind.AUDIT_READ, "own permissions", "r-2")
+        policy.refused = {"read-own-permissions"}
+        with pytest.raises(Refusal, match="read-own-permissions"):
+            await permissions.own(ASHA, "r-3")
+        assert (await kinds(store))[-1] is Kind.REFUSAL
 
     async def test_those_who_may_read_everybodys_about_a_patient_and_that_is_a_row(
         self, permissions: Permissions, store: SqliteStore, policy: Policy

@@ -212,3 +212,15 @@ def test_the_fault_of_an_address_says_what_to_do() -> None:
     assert address_fault("https://source.test/?x") == "must not hold a query or fragment"
     assert address_fault("source.test") == "must be a whole http or https URL"
     assert address_fault("http://[") == "is not a URL"
+
+
+@pytest.mark.parametrize("base", ["http://source.test", "https://source.test:8443/fhir/R4"])
+@pytest.mark.parametrize("query", ["_count=3", "identifier=https%3A%2F%2Fx%7C1&a=//b/../c?d", "x=%2e%2e/@y:z"])
+def test_a_search_by_its_name_leads_where_its_whole_address_does(base: str, query: str) -> None:
+    assert resolve(base, f"Patient?{query}") == resolve(base, f"{base}/Patient?{query}") == f"{base}/Patient?{query}"
+
+
+@pytest.mark.parametrize("url", ["Patient?a=b c", "Patient?a=\r\nHost:x", "Patient?a=é", "../Patient?a=b"])
+def test_a_search_by_its_name_is_held_to_the_same_rules(url: str) -> None:
+    with pytest.raises(WrongContent):
+        resolve("http://source.test/fhir", url)

@@ -522,3 +522,16 @@ def test_a_page_of_three_hundred_costs_a_few_times_the_bare_decoding() -> None:
 
     read_bundle(body)
     assert best(read_bundle) < 14 * best(msgspec.json.decode)
+
+
+def test_one_resource_that_does_not_add_up_makes_up_for_no_other() -> None:
+    unheard = {**OBSERVATION, "id": "unheard", "unheard": {"a": 1, "b": 2}}
+    broken = {"resourceType": "Observation", "id": "broken", "unheard": {"a": 1}}
+    page = read_bundle(bundle(OBSERVATION, unheard, broken))
+    assert [entry.resource for entry in page.entries] == [OBSERVATION, unheard]
+    assert page.held_back == {"Observation": 1}
+    doubled = json.dumps(OBSERVATION).replace("{", '{"id":"twice",', 1).encode()
+    body = bundle(OBSERVATION, unheard, broken).replace(json.dumps(OBSERVATION).encode(), doubled)
+    assert doubled in body
+    with pytest.raises(WrongContent, match="twice"):
+        read_bundle(body)

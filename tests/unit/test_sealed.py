@@ -251,6 +251,30 @@ def test_a_wrong_key_file_says_what_to_do(tmp_path: Path, content: bytes | None,
     assert "connectcare keys new" in str(raised.value)
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660, 0o666])
+def test_a_key_that_others_can_reach_is_refused_where_it_must_be_closed(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "key"
+    new_master_key(path)
+    assert load_master_key(path, closed=True)
+    path.chmod(mode)
+    assert load_master_key(path)
+    with pytest.raises(ValueError, match=f"chmod 600 {path}"):
+        load_master_key(path, closed=True)
+
+
+def test_a_text_opens_where_it_belongs_and_nowhere_else() -> None:
+    sealed = SEALER.seal_text("HIV positive, unconscious", "row-1")
+    assert "HIV" not in sealed
+    assert SEALER.open_text(sealed, "row-1") == "HIV positive, unconscious"
+    assert SEALER.open_text(SEALER.seal_text("", "row-1"), "row-1") == ""
+    altered = ("B" if sealed[0] == "A" else "A") + sealed[1:]
+    for text, row in ((sealed, "row-2"), (altered, "row-1"), (sealed + "=", "row-1"), ("in clear", "row-1")):
+        with pytest.raises(Unsealable):
+            SEALER.open_text(text, row)
+    with pytest.raises(Unsealable):
+        Sealer(bytes(range(32, 64))).open_text(sealed, "row-1")
+
+
 def test_two_records_of_one_patient_have_the_same_ids() -> None:
     one, two = (Sealer(bytes(range(32))).seal_id(NHS, PRACTICE, "Condition", "7") for _ in range(2))
     assert one == two

@@ -1,0 +1,157 @@
+"""Start-up as an operator meets it: a real process, a mistake, and its sentence as the last line on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.sealed import new_master_key
+from gateway.store.folder import Folder
+from tests.flow.stack import ISSUER
+from tests.processes import organisation
+
+PRACTICE = organisation("G85005", "gp-practice", "https://g85005.example/fhir")
+LIVE = {**PRACTICE, "stage": "live"}
+
+
+def organisations(folder: Path, *entries: dict[str, Any]) -> None:
+    (folder / "organisations.yaml").write_text(json.dumps({"organisations": entries}))
+
+
+def unknown_key(folder: Path) -> None:
+    organisations(folder, {**LIVE, "adress": "x"})
+
+
+def twice(folder: Path) -> None:
+    organisations(folder, LIVE, LIVE)
+
+
+def no_such_date(folder: Path) -> None:
+    text = "organisations:\n  - ods: G85005\n    joined: 2026-13-01\n"
+    (folder / "organisations.yaml").write_text(text)
+
+
+def a_sandbox(folder: Path) -> None:
+    organisations(folder, PRACTICE)
+
+
+def no_key(folder: Path) -> None:
+    (folder / "master.key").unlink()
+
+
+def short_key(folder: Path) -> None:
+    (folder / "master.key").write_text("abcd")
+
+
+def open_key(folder: Path) -> None:
+    (folder / "master.key").chmod(0o644)
+
+
+def a_file_for_a_folder(folder: Path) -> None:
+    (folder / "data").write_text("")
+
+
+def nothing(_folder: Path) -> None:
+    """The mistake is in the settings."""
+
+
+def write(folder: Path, **more: Any) -> Path:
+    """A production that would start."""
+    new_master_key(folder / "master.key")
+    organisations(folder, LIVE)
+    settings = {
+        "public_url": "https://connectcare.example",
+        "data_dir": str(folder / "data"),
+        "key_file": str(folder / "master.key"),
+        "organisations_file": str(folder / "organisations.yaml"),
+        "issuers": [{"issuer": "https://login.example", "audience": "connect-care", "algorithms": ["ES256"]}],
+        **more,
+    }
+    file = folder / "settings.yaml"
+    file.write_text(json.dumps(settings))
+    return file
+
+
+def run_cli(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A command that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def serve(file: Path) -> tuple[int, str]:
+    """The exit code, and the last line of what it said."""
+    done = run_cli("serve", "--config", str(file), "--port", "0")
+    assert "gateway.started" not in done.stderr
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "more", "said"),
+    [
+        (unknown_key, {}, "organisations.yaml:1: unknown key adress. Remove it, or correct its spelling."),
+        (twice, {}, "organisations.yaml:1: ODS code G85005 stands twice. Keep one entry for each organisation."),
+        (no_such_date, {}, "organisations.yaml:3: a date that doesn't exist (month must be in 1..12). Correct it."),
+        (a_sandbox, {}, "G85005 is a sandbox or has a plain HTTP address. Give its https address and stage: live"),
+        (no_key, {}, "master.key can't be read (No such file or directory). Make one: connectcare keys new FILE"),
+        (short_key, {}, "master.key must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE"),
+        (open_key, {}, "master.key is open to others than its owner. Close it: chmod 600 "),
+        (nothing, {"policies_dir": "/nowhere"}, "/nowhere/schema.cedarschema: can't be read"),
+        (a_file_for_a_folder, {}, "can't be used (Not a directory). Check its owner."),
+    ],
+)
+def test_a_mistake_is_the_last_line_with_its_remedy(
+    tmp_path: Path, mistake: Callable[[Path], None], more: dict[str, Any], said: str
+) -> None:
+    file = write(tmp_path, **more)
+    mistake(tmp_path)
+    code, last = serve(file)
+    assert code == 1
+    assert said in last
+    assert not last.startswith("{")
+
+
+def test_a_store_in_use_is_the_last_line(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    held = Folder(tmp_path / "data")
+    try:
+        code, last = serve(file)
+    finally:
+        held.unlock()
+    assert (code, "Another process writes to the store" in last) == (1, True)
+
+
+def test_a_demo_whose_gateway_does_not_start_says_why(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "CONNECTCARE_POLICIES_DIR": "/nowhere"}
+    done = run_cli("demo", "--port", "0", "--data", str(tmp_path / "data"), environment=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("/nowhere/schema.cedarschema: can't be read")
+
+
+def test_a_demo_with_wrong_organisations_says_why(tmp_path: Path) -> None:
+    twice(tmp_path)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    file = str(tmp_path / "organisations.yaml")
+    done = run_cli(
+        "demo", "--port", "0", "--data", str(tmp_path / "data"), "--organisations", file, environment=environment
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ODS code G85005 stands twice. Keep one entry" in done.stderr
+
+
+def test_the_demos_issuer_is_no_issuer_for_production(tmp_path: Path) -> None:
+    issuer = {"issuer": ISSUER, "audience": "a", "algorithms": ["ES256"], "allow_insecure_loopback": True}
+    code, last = serve(write(tmp_path, issuers=[issuer]))
+    assert (code, "allow_insecure_loopback is for the demo. Give an https issuer" in last) == (1, True)
