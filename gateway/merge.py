@@ -5,13 +5,13 @@ The same medicine at the GP and in hospital stays two items; `gateway.same_as` g
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from connectors.sdk.model import ODS_SYSTEM, Answer, Ask, Item, Outcome, Section
+from connectors.sdk.model import INCLUDED_BY, ODS_SYSTEM, SUPPORTING_TYPES, Answer, Ask, Item, Outcome, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
 from gateway.allergies import is_no_known_allergy
 from gateway.audit.row import Alarm
@@ -99,7 +99,7 @@ class Merger:
             sealed[key] = f"{item.type}/{nhs_number if item.section is Section.DEMOGRAPHICS else item.sealed_id}"
         own = _own_references(answer.items, sealed, address)
         for item in kept.values():
-            _rewrite(item, own)
+            _rewrite(item, own, answer.includes)
             _stamp(item, name)
         return list(kept.values())
 
@@ -150,14 +150,43 @@ def _own_references(items: Iterable[Item], sealed: Mapping[str, str], address: s
     return own
 
 
-def _rewrite(item: Item, own: Mapping[str, str]) -> None:
-    """Point references at sealed ids. What points elsewhere is left for the policy filter, which removes it."""
+def _rewrite(item: Item, own: Mapping[str, str], includes: frozenset[str]) -> None:
+    """Point references at sealed ids. What points elsewhere is left for the policy filter, which removes it.
+
+    A supporting resource is followed from an element only where the source sends its targets along with every item of
+    the type. Otherwise it could be here because a hidden item brought it, and would tell of that.
+    """
+    explained: set[int] | None = None
     for reference in item.findings.references if item.findings else ():
         target = reference["reference"]
-        if not target.startswith("#"):
-            sealed = own.get(target) or own.get(HISTORY.sub("", target))
-            if sealed is not None:
-                reference["reference"] = sealed
+        if target.startswith("#"):
+            continue
+        sealed = own.get(target) or own.get(HISTORY.sub("", target))
+        if sealed is None:
+            continue
+        if sealed.partition("/")[0] in SUPPORTING_TYPES:
+            if explained is None:
+                explained = {id(node) for node in _explained(item, includes)}
+            if id(reference) not in explained:
+                continue
+        reference["reference"] = sealed
+
+
+def _explained(item: Item, includes: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The References of an item whose targets its source always sends along."""
+    for include in includes:
+        kind, _, _ = include.partition(":")
+        if kind == item.type and include in INCLUDED_BY:
+            yield from _below(item.resource, INCLUDED_BY[include].split("."))
+
+
+def _below(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
+    for node in value if isinstance(value, list) else (value,):
+        if isinstance(node, dict):
+            if not path:
+                yield node
+            elif path[0] in node:
+                yield from _below(node[path[0]], path[1:])
 
 
 def _stamp(item: Item, name: str) -> None:

@@ -172,6 +172,9 @@ class FhirR4:
         self._source = source
         self._settings = settings
         self._client = client
+        self._includes = frozenset(
+            include for section in Section for search in settings.searches_for(section) for include in search.include
+        )
 
     async def ask(self, ask: Ask) -> Answer:
         """See Connector."""
@@ -186,7 +189,7 @@ class FhirR4:
         await self._client.aclose()
 
     def _answer(self, patient: Entry, found: dict[Section, list[_Found]], asked: frozenset[Section]) -> Answer:
-        answer = Answer(self._source, Outcome.ANSWERED)
+        answer = Answer(self._source, Outcome.ANSWERED, includes=self._includes)
         shown = asked | {Section.DEMOGRAPHICS}
         came = [patient, *(entry for searches in found.values() for search in searches for entry in search.entries)]
         answer.items = [self._item(entry) for entry in _each_once(came) if _belongs(entry, shown)]

@@ -52,6 +52,29 @@ SUPPORTING_TYPES: Final = frozenset(
 """Types that only ever explain another item. They are shown when an item that is shown refers to them."""
 
 
+INCLUDED_BY: Final[Mapping[str, str]] = {
+    "AllergyIntolerance:asserter": "asserter",
+    "AllergyIntolerance:recorder": "recorder",
+    "Appointment:actor": "participant.actor",
+    "Appointment:location": "participant.actor",
+    "Appointment:practitioner": "participant.actor",
+    "CareTeam:participant": "participant.member",
+    "Condition:asserter": "asserter",
+    "DiagnosticReport:performer": "performer",
+    "Encounter:location": "location.location",
+    "Encounter:participant": "participant.individual",
+    "Encounter:service-provider": "serviceProvider",
+    "Immunization:location": "location",
+    "Immunization:performer": "performer.actor",
+    "MedicationRequest:medication": "medicationReference",
+    "MedicationRequest:requester": "requester",
+    "MedicationStatement:medication": "medicationReference",
+    "MedicationStatement:source": "informationSource",
+    "Observation:performer": "performer",
+}
+"""R4's include parameters, and the element of the type that each follows to a supporting resource."""
+
+
 class Outcome(StrEnum):
     """What became of one Ask. Every source of every record has exactly one."""
 
@@ -171,7 +194,10 @@ class Answer:
     """The one outcome of one Ask.
 
     `gaps` names each asked section that can't be read as complete, and why; a section asked for and not in it was
-    answered whole. `told` is for the reader (no identifier, no technical detail), `detail` for the operator only.
+    answered whole. `includes` are the references (keys of INCLUDED_BY) whose targets this source always sends along:
+    only these are followed to a supporting resource. One that is there because another item brought it must not be
+    shown beside this one, since it would tell of that other, which may be hidden. `told` is for the reader (no
+    identifier, no technical detail), `detail` for the operator only.
     """
 
     source: str
@@ -183,3 +209,4 @@ class Answer:
     detail: str = ""
     took_ms: float = 0.0
     calls: int = 0
+    includes: frozenset[str] = frozenset(INCLUDED_BY)

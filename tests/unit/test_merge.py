@@ -186,29 +186,39 @@ def test_references_are_rewritten_wherever_they_stand() -> None:
     body = resource(
         "Observation",
         "o1",
-        performer=[reference("Practitioner/d1")],
-        extension=[{"url": "x", "extension": [{"url": "y", "valueReference": reference("Practitioner/d1")}]}],
-        _status={"extension": [{"url": "z", "valueReference": reference("Practitioner/d1")}]},
+        performer=[reference("Condition/d1")],
+        extension=[{"url": "x", "extension": [{"url": "y", "valueReference": reference("Condition/d1")}]}],
+        _status={"extension": [{"url": "z", "valueReference": reference("Condition/d1")}]},
         contained=[
             {
                 "resourceType": "Observation",
                 "id": "c",
-                "performer": [reference("Practitioner/d1")],
+                "performer": [reference("Condition/d1")],
                 "subject": reference("Patient/p1"),
             }
         ],
-        note=[{"authorReference": reference("Practitioner/d1"), "text": "see Practitioner/d1"}],
+        note=[{"authorReference": reference("Condition/d1"), "text": "see Condition/d1"}],
         hasMember=[reference("#c")],
     )
-    record = of_trust(body, resource("Practitioner", "d1"))
+    record = of_trust(body, resource("Condition", "d1"))
     (seen,) = found(record, "Observation")
     text = msgspec.json.encode(seen).decode()
-    assert text.count(sealed(TRUST, "Practitioner", "d1")) == 5
-    assert text.count('"Practitioner/d1"') == 0
-    assert seen["note"][0]["text"] == "see Practitioner/d1"
+    assert text.count(sealed(TRUST, "Condition", "d1")) == 5
+    assert text.count('"Condition/d1"') == 0
+    assert seen["note"][0]["text"] == "see Condition/d1"
     assert seen["subject"]["reference"] == seen["contained"][0]["subject"]["reference"] == f"Patient/{NHS}"
     assert seen["hasMember"] == [reference("#c")]
     assert seen["contained"][0]["id"] == "c"
+
+
+def test_a_supporting_resource_is_followed_only_where_the_source_always_sends_it_along() -> None:
+    """Brought by the encounter's participant, it would tell of that encounter if the observation's device led to it."""
+    body = resource("Observation", "o1", subject=reference("Patient/p1"), performer=[reference("Practitioner/d1")])
+    body["extension"] = [{"url": "https://x.example", "valueReference": {"reference": "Practitioner/d1"}}]
+    record = of_trust(body, resource("Practitioner", "d1"))
+    (seen,) = found(record, "Observation")
+    assert seen["performer"] == [{"reference": sealed(TRUST, "Practitioner", "d1")}]
+    assert seen["extension"][0]["valueReference"] == {"reference": "Practitioner/d1"}
 
 
 @pytest.mark.parametrize(
