@@ -241,8 +241,10 @@ def examine(resource: Resource) -> tuple[Findings, int]:
                 values = node.values()
                 if "reference" in node:
                     found.references.append(node)
-                elif "type" in node and node["type"] == "Patient":
-                    found.logical.append(node)
+                elif "type" in node and type(node["type"]) is str:
+                    found.states_type = True
+                    if node["type"] == "Patient":
+                        found.logical.append(node)
                 if "system" in node:
                     _note_system(node, found)
             for value in values:

@@ -140,7 +140,7 @@ class Item:
     """One resource of one source, on its way through the pipeline.
 
     `original_id` is the source's own id, `full_url` its own absolute address where it gave one. `section` is None for
-    a supporting resource. The later steps fill `sealed_id`, `labels` and `references`; a connector leaves them.
+    a supporting resource; `type` is the resource type. The later steps fill `sealed_id` and `labels`.
     """
 
     source: str
@@ -151,16 +151,15 @@ class Item:
     sealed_id: str = ""
     labels: frozenset[str] = frozenset()
     findings: Findings | None = None
+    type: str = field(init=False, compare=False)
 
-    @property
-    def type(self) -> str:
-        """The resource type."""
-        return str(self.resource["resourceType"])
+    def __post_init__(self) -> None:
+        self.type = str(self.resource["resourceType"])
 
     @property
     def key(self) -> str:
         """The source's own relative reference to it: `Observation/17`."""
-        return f"{self.resource['resourceType']}/{self.original_id}"
+        return f"{self.type}/{self.original_id}"
 
 
 @dataclass(slots=True)
@@ -170,7 +169,8 @@ class Findings:
     `references`: every FHIR Reference object in it (the live dicts: rewriting one rewrites the resource).
     `logical`: those that say `"type": "Patient"` and have no `reference`. `codings`: every (system, code) pair.
     `security`: the codes of `meta.security`, of contained resources too. `nhs_numbers`: the value of every identifier
-    whose system seems to mean NHS numbers, as written.
+    whose system seems to mean NHS numbers, as written. `states_type`: something in it has a `type` of plain text and no
+    `reference`, so it may be a Reference that says by its type alone where it leads.
     """
 
     references: list[dict[str, Any]] = field(default_factory=list)
@@ -178,6 +178,7 @@ class Findings:
     codings: list[tuple[str, str]] = field(default_factory=list)
     security: list[tuple[str, str]] = field(default_factory=list)
     nhs_numbers: set[str] = field(default_factory=set)
+    states_type: bool = False
 
 
 @dataclass(frozen=True, slots=True)

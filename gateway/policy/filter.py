@@ -193,7 +193,7 @@ class _Filter:
             or any(
                 "valueReference" in extension or "extension" in extension for extension in resource.get("extension", ())
             )
-            or any(_states_a_type(value) for value in resource.values())
+            or item.findings.states_type
         )
 
     def _contained(self, item: Item, look: _Look) -> list[Resource]:
@@ -240,13 +240,6 @@ def _may_name(value: Any) -> bool:
     by display alone."""
     nodes = value if isinstance(value, list) else (value,)
     return any(not isinstance(node, dict) or "reference" not in node for node in nodes)
-
-
-def _states_a_type(value: Any) -> bool:
-    """True for a value that may be a Reference which says by `type` alone where it leads."""
-    if type(value) is dict:
-        return type(value.get("type")) is str and "reference" not in value
-    return type(value) is list and any(_states_a_type(entry) for entry in value)
 
 
 def _without_empty(resource: Resource) -> Resource:
