@@ -87,6 +87,8 @@ def _judge(answer: Answer, ask: Ask, address: str) -> list[Alarm]:
         # A merged hospital record links to the numbers that it replaced: the same person by the source's own word, who
         # is neither shown nor proof of anything. Left in, every merged record would look like somebody else's.
         linked = item.type == "Patient" and item.resource.pop("link", None) is not None
+        if not item.type:
+            raise ValueError("a resource without a type")
         if item.findings is None or linked:
             item.findings, _ = examine(item.resource)
     names = _names_of(answer.items, ask.nhs_number, address)

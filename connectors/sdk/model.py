@@ -154,7 +154,7 @@ class Item:
     type: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.type = str(self.resource["resourceType"])
+        self.type = str(self.resource.get("resourceType", ""))
 
     @property
     def key(self) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -506,22 +505,6 @@ def test_any_change_of_a_byte_raises_nothing_but_ours(data: st.DataObject) -> No
 
 
 # ---- speed ----
-
-
-@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer costs more than what is measured")
-def test_a_page_of_three_hundred_costs_a_few_times_the_bare_decoding() -> None:
-    body = bundle(*({**OBSERVATION, "id": f"o{n}", "note": [{"text": "a" * 900}]} for n in range(300)))
-
-    def best(read: Any) -> float:
-        times = []
-        for _ in range(7):
-            started = time.process_time()
-            read(body)
-            times.append(time.process_time() - started)
-        return min(times)
-
-    read_bundle(body)
-    assert best(read_bundle) < 14 * best(msgspec.json.decode)
 
 
 def test_one_resource_that_does_not_add_up_makes_up_for_no_other() -> None:
