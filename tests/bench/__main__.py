@@ -126,8 +126,7 @@ def main() -> None:
         }
         issuer = stack.enter_context(identity_provider(folder))
         organisations = [
-            organisation(ods, TYPES[ods], address, patient_by="identifier", batch=True)
-            for ods, address in addresses.items()
+            organisation(ods, TYPES[ods], address, patient_by="identifier") for ods, address in addresses.items()
         ]
         running = stack.enter_context(gateway(folder, issuer, organisations))
         figures = asyncio.run(measure(running.base, running.pid, addresses, issuer))
