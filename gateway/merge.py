@@ -20,6 +20,7 @@ from gateway.manifest import ManifestLine
 from gateway.patient_names import HISTORY, own_url
 from gateway.sealed import Sealer
 from gateway.search.dates import BEGINNING, span
+from gateway.search.tokens import values
 
 _UNDATED: Final = BEGINNING - 1
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"
@@ -177,16 +178,7 @@ def _explained(item: Item, includes: frozenset[str]) -> Iterator[dict[str, Any]]
     for include in includes:
         kind, _, _ = include.partition(":")
         if kind == item.type and include in INCLUDED_BY:
-            yield from _below(item.resource, INCLUDED_BY[include].split("."))
-
-
-def _below(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
-    for node in value if isinstance(value, list) else (value,):
-        if isinstance(node, dict):
-            if not path:
-                yield node
-            elif path[0] in node:
-                yield from _below(node[path[0]], path[1:])
+            yield from (node for node in values(item.resource, INCLUDED_BY[include]) if isinstance(node, dict))
 
 
 def _stamp(item: Item, name: str) -> None:
