@@ -7,7 +7,7 @@ Adding a connector edits no shared file: `organisations.yaml` names the folder, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -15,10 +15,10 @@ from connectors.sdk import shape
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.http import Transport
 from connectors.sdk.installed import available, package
-from connectors.sdk.model import Answer, Ask
+from connectors.sdk.model import Answer, Ask, Found, PersonSought
 from connectors.sdk.organisations import Organisation
 
-__all__ = ["Connector", "Setup", "available", "connect"]
+__all__ = ["Connector", "Finder", "Setup", "available", "connect"]
 
 
 class Connector(Protocol):
@@ -34,6 +34,15 @@ class Connector(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+        ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """A connector that can also find a person by name, birth date and postcode: the national demographics service."""
+
+    async def find(self, sought: PersonSought) -> Found:
+        """The one person who fits, or none. Raises a `SourceError` where the search couldn't be made."""
         ...
 
 

@@ -9,6 +9,8 @@
     ├── Refused            401 or 403: our credentials, or the source's own policy
     ├── Withheld           the source says the patient or the practice does not share: never overridden
     ├── NoRecord           the source does not know the patient
+    │   └── Invalidated    the register says that this NHS number must not be used any more
+    ├── Superseded         the register says that another NHS number has taken this one's place
     └── Unusable           what came can't be trusted: nothing of it is used
         ├── TooMuch        bytes, entries, depth or pages beyond the caps
         ├── WrongContent   not FHIR JSON, a redirect, a foreign next link
@@ -75,6 +77,25 @@ class NoRecord(SourceError):
     """The source does not know the patient."""
 
     told = "has no record of this patient"
+
+
+class Invalidated(NoRecord):
+    """The national register says that this NHS number is not anybody's any more."""
+
+    told = "says that this NHS number is no longer valid"
+
+
+class Superseded(SourceError):
+    """The national register says that another number has replaced this one. It is shown, and never followed silently.
+
+    `current` is that number: it belongs to the patient who was asked for, so it goes to the caller and into no log.
+    """
+
+    told = "says that this NHS number was replaced by another"
+
+    def __init__(self, current: str) -> None:
+        super().__init__("the number was superseded")
+        self.current = current
 
 
 class Unusable(SourceError):

@@ -190,6 +190,20 @@ class SourceWarning:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What became of one resource that a source sent, for sources whose resources aren't carried over one to one.
+
+    `key` is the source's own relative reference (`MedicationRequest/17`; `List/3#a1` for a contained one). `became`
+    holds the keys of the items that carry what it said; where there are none, `reason` says why, in words without an
+    identifier.
+    """
+
+    key: str
+    became: tuple[str, ...] = ()
+    reason: str = ""
+
+
 @dataclass(slots=True)
 class Answer:
     """The one outcome of one Ask.
@@ -198,7 +212,8 @@ class Answer:
     answered whole. `includes` are the references (keys of INCLUDED_BY) whose targets this source always sends along:
     only these are followed to a supporting resource. One that is there because another item brought it must not be
     shown beside this one, since it would tell of that other, which may be hidden. `told` is for the reader (no
-    identifier, no technical detail), `detail` for the operator only.
+    identifier, no technical detail), `detail` for the operator only. `traced` accounts for every resource that came,
+    where the connector translates; it is empty where each item is the source's own resource.
     """
 
     source: str
@@ -211,3 +226,33 @@ class Answer:
     took_ms: float = 0.0
     calls: int = 0
     includes: frozenset[str] = frozenset(INCLUDED_BY)
+    traced: list[Traced] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSought:
+    """A person whose NHS number nobody knows, as the national demographics service searches for one.
+
+    `birth_date` is a FHIR date; `gender` a FHIR administrative gender. `deadline` is an absolute `asyncio` loop time.
+    """
+
+    family: str
+    given: str
+    birth_date: str
+    asked_by: AskedBy
+    deadline: float
+    request_id: str
+    gender: str | None = None
+    postcode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search for a person came to: one Patient, or none and whether more details could help.
+
+    `too_many` is True where several people fit: nobody guesses, and none of them is listed. A person whose whereabouts
+    are restricted (R) is never found by a search: that looks like nobody.
+    """
+
+    patient: Resource | None = None
+    too_many: bool = False
