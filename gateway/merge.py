@@ -19,7 +19,7 @@ from gateway.guard import Guarded
 from gateway.manifest import ManifestLine
 from gateway.patient_names import HISTORY, own_url
 from gateway.sealed import Sealer
-from gateway.search.dates import BEGINNING, span
+from gateway.search.dates import BEGINNING, beginning
 from gateway.search.tokens import values
 
 _UNDATED: Final = BEGINNING - 1
@@ -131,8 +131,8 @@ def _newest_of_each(items: Iterable[Item]) -> dict[str, Item]:
 
 def _version(item: Item) -> tuple[int, bytes]:
     """When it was changed, as an instant whatever its time zone; between versions of one instant, any fixed order."""
-    changed = span(item.resource.get("meta", {}).get("lastUpdated"))
-    return changed.low if changed else _UNDATED, msgspec.json.encode(item.resource, order="sorted")
+    changed = beginning(str(item.resource.get("meta", {}).get("lastUpdated", "")))
+    return _UNDATED if changed is None else changed, msgspec.json.encode(item.resource, order="sorted")
 
 
 def _own_references(items: Iterable[Item], sealed: Mapping[str, str], address: str) -> dict[str, str]:
@@ -239,21 +239,35 @@ def _order(item: Item) -> tuple[int, str, bool, int, str, str]:
     """
     place = len(_SECTION_ORDER) if item.section is None else _SECTION_ORDER[item.section]
     is_other_patient = item.section is Section.DEMOGRAPHICS and "." in item.sealed_id
-    when = span(clinical_date(item))
-    return place, item.type, is_other_patient, -(when.low if when else _UNDATED), item.source, item.sealed_id
+    when = beginning(clinical_date(item))
+    return place, item.type, is_other_patient, -(_UNDATED if when is None else when), item.source, item.sealed_id
 
 
 def clinical_date(item: Item) -> str:
     """The date by which a reader orders this item, as the source wrote it; empty where it has none."""
+    resource = item.resource
     for name in _DATES:
-        value = item.resource.get(name)
-        if isinstance(value, dict):
-            value = value.get("start") or value.get("end")
-        if isinstance(value, str):
-            return value
+        if name in resource:
+            value = resource[name]
+            if isinstance(value, dict):
+                value = value.get("start") or value.get("end")
+            if isinstance(value, str):
+                return value
     return ""
 
 
-def source_types(organisations: Organisations) -> dict[str, OrganisationType]:
-    """The type of each organisation, by ODS code."""
-    return {organisation.ods: organisation.type for organisation in organisations}
+class _TypesBySource(dict[str, OrganisationType]):
+    """The type of each organisation that was asked about: nobody walks over thousands of practices to know one."""
+
+    def __init__(self, organisations: Organisations) -> None:
+        super().__init__()
+        self._organisations = organisations
+
+    def __missing__(self, ods: str) -> OrganisationType:
+        self[ods] = found = self._organisations.type_of(ods)
+        return found
+
+
+def source_types(organisations: Organisations) -> Mapping[str, OrganisationType]:
+    """The type of each organisation, by ODS code. Raises KeyError for one that isn't known."""
+    return _TypesBySource(organisations)

@@ -85,7 +85,8 @@ class Sealer:
         self._patients = AESSIV(derived("patients", 64))
         self._cursors = AESSIV(derived("cursors", 64))
         self._texts = AESSIV(derived("texts", 64))
-        self._digest_key = derived("digests", 32)
+        # Copied for each digest: to key a new one costs more than the digest itself.
+        self._digests = hashlib.blake2b(key=derived("digests", 32), digest_size=9)
         self._tag_key = derived("patient-tags", 32)
         self._fingerprint = derived("key-check", 16).hex()
         # One record asks for few prefixes; an unbounded memo would keep NHS numbers in memory for ever.
@@ -142,7 +143,8 @@ class Sealer:
 
     def digest(self, resource_type: str, original_id: str) -> str:
         """The second half of a sealed id."""
-        keyed = hashlib.blake2b(f"{resource_type}/{original_id}".encode(), key=self._digest_key, digest_size=9)
+        keyed = self._digests.copy()
+        keyed.update(f"{resource_type}/{original_id}".encode())
         number = int.from_bytes(keyed.digest(), "big")
         return "".join([_PAIRS[number >> place & 1023] for place in _PAIR_PLACES])
 

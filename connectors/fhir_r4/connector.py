@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -59,11 +59,34 @@ class _Found:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A search as it will be made: what its URL says before and after the patient is the same for everybody."""
+
+    search: Search
+    before: str
+    after: str
+
+
+Plan = Mapping[Section, tuple[_Planned, ...]]
+
+
+def _plan(settings: Settings) -> Plan:
+    return {section: tuple(_planned(one, settings) for one in settings.searches_for(section)) for section in Section}
+
+
+def _planned(search: Search, settings: Settings) -> _Planned:
+    query = [*search.params.items(), *(("_include", value) for value in search.include)]
+    after = urlencode([*query, ("_count", str(settings.page_size))])
+    return _Planned(search, f"{search.type}?{search.patient}", f"&{after}")
+
+
 class _Looking:
     """One Ask on its way: the Patient, and every section's searches."""
 
-    def __init__(self, settings: Settings, client: SourceClient, ask: Ask) -> None:
+    def __init__(self, settings: Settings, plan: Plan, client: SourceClient, ask: Ask) -> None:
         self._settings = settings
+        self._plan = plan
         self._client = client
         self._ask = ask
         self._budget = Budget()
@@ -112,24 +135,17 @@ class _Looking:
 
     async def _sections(self, by_patient: str) -> dict[Section, list[_Found]]:
         """One entry for each asked section. A search that fails leaves a gap in its own section only."""
-        plan = [
-            (section, search)
-            for section in sorted(self._ask.sections)
-            for search in self._settings.searches_for(section)
-        ]
-        results = await asyncio.gather(*(self._search(search, by_patient) for _, search in plan))
+        plan = [(section, planned) for section in sorted(self._ask.sections) for planned in self._plan[section]]
+        results = await asyncio.gather(*(self._search(planned, by_patient) for _, planned in plan))
         found: dict[Section, list[_Found]] = {section: [] for section in self._ask.sections}
         for (section, _), result in zip(plan, results, strict=True):
             found[section].append(result)
         return found
 
-    async def _search(self, search: Search, by_patient: str) -> _Found:
-        query = [*search.params.items(), *(("_include", value) for value in search.include)]
-        query.append(("_count", str(self._settings.page_size)))
-        url = f"{search.type}?{search.patient}{by_patient}&{urlencode(query)}"
-        found = _Found()
+    async def _search(self, planned: _Planned, by_patient: str) -> _Found:
+        search, found = planned.search, _Found()
         try:
-            await self._read_pages(url, search, found)
+            await self._read_pages(f"{planned.before}{by_patient}{planned.after}", search, found)
         except SourceError as error:
             found.gap, found.detail = _gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
         return found
@@ -171,14 +187,15 @@ class FhirR4:
     def __init__(self, source: str, settings: Settings, client: SourceClient) -> None:
         self._source = source
         self._settings = settings
+        self._plan = _plan(settings)
         self._client = client
         self._includes = frozenset(
-            include for section in Section for search in settings.searches_for(section) for include in search.include
+            include for searches in self._plan.values() for planned in searches for include in planned.search.include
         )
 
     async def ask(self, ask: Ask) -> Answer:
         """See Connector."""
-        looking = _Looking(self._settings, self._client.counted(), ask)
+        looking = _Looking(self._settings, self._plan, self._client.counted(), ask)
         patient, found = await looking.look()
         answer = self._answer(patient, found, ask.sections)
         answer.calls = looking.calls

@@ -15,6 +15,7 @@ from gateway.search.pairs import pairs_of
 from gateway.search.refuse import not_offered, repeated, wrong
 from gateway.search.representation import check_accept
 from gateway.search.table import SHOWN_TYPES
+from gateway.shown import Rendered
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
 _METADATA_PARAMS: Final = ("_format", "mode")
@@ -111,10 +112,19 @@ def _check_accept(request: Request, form: bytes = b"") -> None:
     check_accept(request.headers.get("accept"), given.get("_format"))
 
 
+class Answered(Response):
+    """The answer. It holds on to the record until its bytes are out: to let go of a record's many thousand parts takes
+    as long as writing them did, and nobody should wait for it."""
+
+    def __init__(self, rendered: Rendered) -> None:
+        super().__init__(rendered.body, headers=dict(rendered.headers))
+        self._rendered = rendered
+
+
 async def _open(request: Request, question: Question, form: bytes = b"") -> Response:
     try:
         _check_accept(request, form)
     except GatewayError as error:
         question = Failing(question.door, question.request_id, error)
     rendered = await parts_of(request).records.open(authorization(request), question)
-    return Response(rendered.body, headers=dict(rendered.headers))
+    return Answered(rendered)

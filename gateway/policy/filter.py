@@ -184,17 +184,18 @@ class _Filter:
         """False where every reference certainly stays: most items, and then nothing needs to be walked or copied."""
         if item.findings is None:
             return True
-        survives = self._references.survives
-        if not all(survives(reference) for reference in item.findings.references):
+        if item.findings.states_type:
             return True
+        survives = self._references.survives
+        for reference in item.findings.references:
+            if not survives(reference):
+                return True
         resource = item.resource
-        return (
-            any(_may_name(resource[name]) for name in _present(resource))
-            or any(
-                "valueReference" in extension or "extension" in extension for extension in resource.get("extension", ())
-            )
-            or item.findings.states_type
-        )
+        for name in _present(resource):
+            if _may_name(resource[name]):
+                return True
+        extensions = resource.get("extension", ())
+        return any("valueReference" in extension or "extension" in extension for extension in extensions)
 
     def _contained(self, item: Item, look: _Look) -> list[Resource]:
         """The contained resources that this caller may see, each as far as its own section is shown.
@@ -238,6 +239,8 @@ def _present(resource: Resource) -> Iterable[str]:
 def _may_name(value: Any) -> bool:
     """True for a value at a clinical element that isn't plainly a Reference with a `reference`: it may name its target
     by display alone."""
+    if type(value) is dict:
+        return "reference" not in value
     nodes = value if isinstance(value, list) else (value,)
     return any(not isinstance(node, dict) or "reference" not in node for node in nodes)
 
