@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from connectors.fhir_r4.settings import Search, Settings
 from connectors.sdk.auth import authorizer, tls_context
+from connectors.sdk.batch import read_batch, write_batch
 from connectors.sdk.budget import Budget
 from connectors.sdk.bundle import Entry, Page, read_bundle
 from connectors.sdk.connector import Connector, Setup
@@ -67,6 +68,10 @@ class _Planned:
     before: str
     after: str
 
+    def url(self, by_patient: str) -> str:
+        """Relative to the source's base address."""
+        return f"{self.before}{by_patient}{self.after}"
+
 
 Plan = Mapping[Section, tuple[_Planned, ...]]
 
@@ -90,6 +95,7 @@ class _Looking:
         self._client = client
         self._ask = ask
         self._budget = Budget()
+        self._came: dict[str, bytes | SourceError] = {}
 
     @property
     def calls(self) -> int:
@@ -104,9 +110,16 @@ class _Looking:
         if not any(same_number(number, self._ask.nhs_number) for number in patient.findings.nhs_numbers):
             # Somebody else's id must not be searched with; the gateway's guard sees the Patient, and alarms.
             return patient, {section: [_Found(gap=Gap.IDENTITY_ALARM)] for section in self._ask.sections}
-        return patient, await self._sections(f"={quote(str(patient.resource['id']), safe='')}")
+        by_id = f"={quote(str(patient.resource['id']), safe='')}"
+        if self._settings.batch:
+            await self._fetch_together(self._searches(by_id))
+        return patient, await self._sections(by_id)
 
     async def _at_once(self) -> tuple[Entry, dict[Section, list[_Found]]]:
+        if self._settings.batch:
+            by_number = f".identifier={self._identifier()}"
+            await self._fetch_together([self._search_for_patient(), *self._searches(by_number)])
+            return await self._patient(), await self._sections(by_number)
         sections = asyncio.ensure_future(self._sections(f".identifier={self._identifier()}"))
         try:
             patient = await self._patient()
@@ -118,8 +131,25 @@ class _Looking:
     def _identifier(self) -> str:
         return quote(f"{self._settings.identifier_system}|{self._ask.nhs_number}", safe="")
 
+    def _search_for_patient(self) -> str:
+        return f"Patient?identifier={self._identifier()}&_count=3"
+
+    def _searches(self, by_patient: str) -> list[str]:
+        planned = (planned for section in sorted(self._ask.sections) for planned in self._plan[section])
+        return [one.url(by_patient) for one in planned]
+
+    async def _fetch_together(self, searches: list[str]) -> None:
+        """The first pages of several searches, in one call. Raises a `SourceError` where that call failed."""
+        if not searches:
+            return
+        headers = {**self._headers(), "Content-Type": "application/fhir+json"}
+        client = self._client
+        body = await client.post(client.base_url, write_batch(searches), deadline=self._ask.deadline, headers=headers)
+        self._budget.spend_bytes(len(body))
+        self._came = read_batch(body, searches)
+
     async def _patient(self) -> Entry:
-        page = await self._page(f"Patient?identifier={self._identifier()}&_count=3", of_patient="identifier")
+        page = await self._page(self._search_for_patient(), of_patient="identifier")
         patients = [entry for entry in page.entries if entry.mode == "match" and _type_of(entry) == "Patient"]
         if page.held_back:
             raise WrongContent("the Patient has a broken shape")
@@ -145,7 +175,7 @@ class _Looking:
     async def _search(self, planned: _Planned, by_patient: str) -> _Found:
         search, found = planned.search, _Found()
         try:
-            await self._read_pages(f"{planned.before}{by_patient}{planned.after}", search, found)
+            await self._read_pages(planned.url(by_patient), search, found)
         except SourceError as error:
             found.gap, found.detail = _gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
         return found
@@ -173,12 +203,22 @@ class _Looking:
 
     async def _page(self, url: str, *, of_patient: str | None, budget: Budget | None = None) -> Page:
         """One page. The Patient's draws on no budget: without it, nothing else that came could be shown."""
-        headers = {**self._settings.headers, "X-Request-ID": self._ask.request_id}
-        body = await self._client.get(url, deadline=self._ask.deadline, headers=headers, budget=budget)
-        page = read_bundle(body)
+        page = read_bundle(await self._fetched(url, budget))
         if of_patient is not None and page.self_link is not None:
             _check_self_link(page.self_link, of_patient)
         return page
+
+    async def _fetched(self, url: str, budget: Budget | None) -> bytes:
+        """What came with others in one call, or else is asked for now. Raises a `SourceError`."""
+        came = self._came.pop(url, None)
+        if came is None:
+            return await self._client.get(url, deadline=self._ask.deadline, headers=self._headers(), budget=budget)
+        if isinstance(came, SourceError):
+            raise came
+        return came
+
+    def _headers(self) -> dict[str, str]:
+        return {**self._settings.headers, "X-Request-ID": self._ask.request_id}
 
 
 class FhirR4:

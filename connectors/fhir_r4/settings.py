@@ -77,6 +77,8 @@ class Settings(BaseModel):
 
     `patient_by`: `identifier` searches every section at once by the NHS number (`patient.identifier=…`), one round
     trip; `logical-id` first finds the Patient, then searches by its id, two round trips, for sources that don't chain.
+    `batch`: this source takes several searches in one call (R4, "batch"): two calls a record, or one where `patient_by`
+    is `identifier`, instead of a dozen.
     `include`: those of the default searches' includes that this source takes; None for all, empty for none.
     """
 
@@ -87,6 +89,7 @@ class Settings(BaseModel):
     headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
     patient_by: Literal["identifier", "logical-id"] = "logical-id"
     identifier_system: str = NHS_NUMBER_SYSTEM
+    batch: bool = False
     page_size: int = Field(default=200, ge=1, le=1000)
     max_pages: int = Field(default=50, ge=1, le=500)
     include: tuple[str, ...] | None = None

@@ -73,14 +73,18 @@ _any: Final = msgspec.json.Decoder(dict[str, Any], float_hook=read_number)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One entry of a Bundle: the resource, what the walk found in it, and how the source labelled it."""
+    """One entry of a Bundle: the resource, what the walk found in it, and how the source labelled it.
+
+    `score` is the source's own, as it came: 1 for a certain match; None where it gave none.
+    """
 
     resource: Resource
     findings: Findings
     full_url: str | None
     mode: str
+    score: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class Page:
 
 def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     """Raises WrongContent or TooMuch; a body that isn't a Bundle is wrong content."""
-    _refuse_crowds(body)
-    envelope: _Envelope = _decode(_envelope, body)
+    refuse_crowds(body)
+    envelope: _Envelope = decode_within_bounds(_envelope, body)
     if envelope["resourceType"] != "Bundle":
         raise WrongContent("the answer is not a Bundle")
     entries = envelope.get("entry", [])
@@ -114,7 +118,7 @@ def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     links = envelope.get("link", [])
     return Page(
         entries=[
-            Entry(read.resource, read.findings, entry.get("fullUrl"), entry.get("search", {}).get("mode", "match"))
+            _entry(entry, read)
             for entry, read in zip(entries, drafts, strict=True)
             if read is not None and _whole(read, held_back)
         ],
@@ -123,6 +127,11 @@ def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
         next=_url(links, "next"),
         self_link=_url(links, "self"),
     )
+
+
+def _entry(entry: _RawEntry, read: _Draft) -> Entry:
+    search = entry.get("search", {})
+    return Entry(read.resource, read.findings, entry.get("fullUrl"), search.get("mode", "match"), search.get("score"))
 
 
 @dataclass(slots=True)
@@ -140,7 +149,7 @@ class _Draft:
         """
         if not _adds_up(raw, self.colons):
             _look_at_each_key(raw)
-            self.resource = _decode(_any, raw)
+            self.resource = decode_within_bounds(_any, raw)
             self.findings, self.colons = examine(self.resource)
 
 
@@ -157,7 +166,7 @@ def _settle(body: bytes, colons: int, resources: list[bytes], drafts: list[_Draf
     )
     if _adds_up(body, known):
         return
-    _refuse_doubled_keys(body, colons + sum(1 + raw.count(b":") for raw in resources if raw))
+    refuse_doubled_keys(body, colons + sum(1 + raw.count(b":") for raw in resources if raw))
     for raw, draft in zip(resources, drafts, strict=True):
         if draft is not None:
             draft.carry_along(raw)
@@ -193,6 +202,17 @@ def read_resource(raw: bytes) -> tuple[Resource, Findings]:
     return draft.resource, draft.findings
 
 
+def read_object(body: bytes) -> Resource:
+    """A JSON object of no shape that we know (FHIR of another version), within the same bounds.
+
+    Raises WrongContent, for a doubled key too, or TooMuch. Whoever maps it must check what comes of it.
+    """
+    refuse_crowds(body)
+    decoded: Resource = decode_within_bounds(_any, body)
+    refuse_doubled_keys(body, examine(decoded)[1])
+    return decoded
+
+
 def _read(raw: bytes) -> _Draft:
     if len(raw) > MAX_RESOURCE_BYTES:
         raise TooMuch("a resource over the cap")
@@ -203,7 +223,7 @@ def _read(raw: bytes) -> _Draft:
 def _kind_of(raw: bytes) -> str:
     """The resource type. (Where a doubled key makes it the wrong one, the colons don't add up.)"""
     first = _TYPE_FIRST.match(raw)
-    return first[1].decode() if first else _decode(_head, raw).resourceType
+    return first[1].decode() if first else decode_within_bounds(_head, raw).resourceType
 
 
 def _check_contained(resource: Resource) -> None:
@@ -214,7 +234,7 @@ def _check_contained(resource: Resource) -> None:
 
 def _decode_as(kind: str, raw: bytes) -> Resource:
     if kind not in shape.KNOWN_TYPES:
-        resource: Resource = _decode(_any, raw)
+        resource: Resource = decode_within_bounds(_any, raw)
         return resource
     try:
         return shape.decode(kind, raw)
@@ -281,13 +301,14 @@ def _url(links: list[_Link], relation: str) -> str | None:
     return urls[0] if urls else None
 
 
-def _refuse_crowds(body: bytes) -> None:
+def refuse_crowds(body: bytes) -> None:
     """Refuse, before anything is decoded, a body of `{},{},…`: its values cost thirty times the bytes it came in."""
     if len(body) > _ROUND and body.count(b",") + body.count(b"{") + body.count(b"[") > MAX_VALUES:
         raise TooMuch("values over the cap")
 
 
-def _refuse_doubled_keys(body: bytes, colons: int) -> None:
+def refuse_doubled_keys(body: bytes, colons: int) -> None:
+    """Raises WrongContent where a key stands twice in one object; `colons` as in `_adds_up`."""
     if not _adds_up(body, colons):
         _look_at_each_key(body)
 
@@ -318,7 +339,8 @@ def _look_at_each_key(body: bytes) -> None:
         raise WrongContent("the answer is not the JSON that FHIR asks for") from error
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def decode_within_bounds(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """What the decoder makes of the body. Raises TooMuch or WrongContent."""
     try:
         return decoder.decode(body)
     except RecursionError as error:

@@ -14,10 +14,38 @@ from pathlib import Path
 from tests.bench.payload import bundles
 
 _TYPE = re.compile(rb"GET /fhir/([A-Za-z]+)")
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_SEARCHED = re.compile(rb'"url": ?"([A-Za-z]+)')
+
+
+class _Answers:
+    """Every answer that the source gives, made before it is asked for a second time."""
+
+    def __init__(self, held: dict[str, bytes]) -> None:
+        self._held = {kind.encode(): body for kind, body in held.items()}
+        self._single = {kind: _http(body) for kind, body in self._held.items()}
+        self._nothing = _http(b"{}", b"404 Not Found")
+        self._batches: dict[tuple[bytes, ...], bytes] = {}
+
+    def of(self, head: bytes, body: bytes) -> bytes:
+        """To one search, or to a batch of them."""
+        if head.startswith(b"POST"):
+            return self._together(tuple(_SEARCHED.findall(body)))
+        found = _TYPE.match(head)
+        return self._single.get(found[1] if found else b"", self._nothing)
+
+    def _together(self, kinds: tuple[bytes, ...]) -> bytes:
+        if kinds not in self._batches:
+            entry = b'{"response": {"status": "200 OK"}, "resource": %s}'
+            entries = b",".join(entry % self._held[kind] for kind in kinds)
+            self._batches[kinds] = _http(
+                b'{"resourceType": "Bundle", "type": "batch-response", "entry": [%s]}' % entries
+            )
+        return self._batches[kinds]
 
 
 class _Canned(asyncio.Protocol):
-    def __init__(self, answers: dict[bytes, bytes], delay: float) -> None:
+    def __init__(self, answers: _Answers, delay: float) -> None:
         self._answers = answers
         self._delay = delay
         self._buffer = b""
@@ -28,10 +56,13 @@ class _Canned(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
-            request, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-            found = _TYPE.match(request)
-            answer = self._answers.get(found[1] if found else b"", self._answers[b""])
-            asyncio.get_running_loop().call_later(self._delay, self._send, answer)
+            head, _, rest = self._buffer.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            size = int(length[1]) if length else 0
+            if len(rest) < size:
+                return
+            self._buffer = rest[size:]
+            asyncio.get_running_loop().call_later(self._delay, self._send, self._answers.of(head, rest[:size]))
 
     def _send(self, answer: bytes) -> None:
         if not self._transport.is_closing():
@@ -47,8 +78,7 @@ def _http(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 async def serve(name: str, resources: int, delay_ms: float, state: Path) -> None:
     """Serve until killed."""
-    answers = {kind.encode(): _http(body) for kind, body in bundles(name, resources).items()}
-    answers[b""] = _http(b"{}", b"404 Not Found")
+    answers = _Answers(bundles(name, resources))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Canned(answers, delay_ms / 1000), "127.0.0.1", 0, backlog=1024)
     waiting = state.with_suffix(".new")

@@ -27,6 +27,7 @@ class Flavour:
     full_urls: bool = True
     everything: bool = True
     lenient: bool = False
+    batch: bool = True
 
 
 TRUST: Final = Flavour(page_size=20)
@@ -38,6 +39,7 @@ COUNCIL: Final = Flavour(
     full_urls=False,
     everything=False,
     lenient=True,
+    batch=False,
 )
 
 FLAVOURS: Final[Mapping[str, Flavour]] = {

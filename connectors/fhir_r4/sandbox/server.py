@@ -1,10 +1,13 @@
-"""A small FHIR R4 (4.0.1) server that only reads: metadata, read, search by GET and by POST _search, $everything."""
+"""A small FHIR R4 (4.0.1) server that only reads: metadata, read, search by GET and by POST _search, a batch of
+searches, $everything."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
+
+import msgspec
 
 from connectors.fhir_r4.sandbox.bundles import Binder, Found, Pages
 from connectors.fhir_r4.sandbox.capability import capability
@@ -50,6 +53,8 @@ class FhirServer:
         if steps == ["metadata"]:
             return self._capability
         self._check_header(scope)
+        if steps == [""] and scope["method"] == "POST" and self._flavour.batch:
+            return await self._batch(self._base(scope), receive, mode_of(scope))
         text = await self._query_text(scope, receive, steps)
         base = self._base(scope)
         mode = mode_of(scope)
@@ -87,6 +92,27 @@ class FhirServer:
         except BodyTooLong as error:
             raise Refusal(413, "too-long", str(error)) from error
         return "&".join(part for part in (in_address, form) if part)
+
+    async def _batch(self, base: str, receive: Receive, mode: Mode) -> bytes:
+        """Each search of a batch, answered by itself and in its place, as R4 wants it."""
+        try:
+            asked = msgspec.json.decode(await read(receive))
+            searches = [str(entry["request"]["url"]) for entry in asked["entry"]]
+        except (ValueError, LookupError, TypeError) as error:
+            raise Refusal(400, "structure", "Send a Bundle of type batch.") from error
+        entries = [self._in_batch(base, search, mode) for search in searches]
+        return msgspec.json.encode({"resourceType": "Bundle", "type": "batch-response", "entry": entries})
+
+    def _in_batch(self, base: str, url: str, mode: Mode) -> dict[str, Any]:
+        kind, _, text = url.partition("?")
+        try:
+            return {
+                "response": {"status": "200 OK"},
+                "resource": msgspec.Raw(self._search(base, kind, text, mode)),
+            }
+        except Refusal as refusal:
+            said = msgspec.Raw(outcome(refusal.code, refusal.sentence))
+            return {"response": {"status": str(refusal.status)}, "resource": said}
 
     def _search(self, base: str, kind: str, text: str, mode: Mode) -> bytes:
         if kind not in self._flavour.types:
