@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -22,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connectors.sdk import shape
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import fetch_bytes
-from connectors.sdk.organisations import Organisations, Stage, load_organisations
+from connectors.sdk.model import Section
+from connectors.sdk.organisations import Entry, Organisation, Organisations, Stage
 from gateway import log, startup
 from gateway.api import audit, choices, fhir, health, models, permissions, records
 from gateway.api.capability import Capabilities
@@ -42,6 +42,7 @@ from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
 from gateway.errors import GatewayError, NotAllowed, NotFound
 from gateway.fan_out import FanOut
+from gateway.find import People
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
 from gateway.parts import Parts
@@ -50,9 +51,11 @@ from gateway.policy.model import Decision
 from gateway.record import Records
 from gateway.sealed import Sealer, load_master_key
 from gateway.search.page import Pager
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings
+from gateway.shadow import Shadow
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
+from gateway.taking_part import connected, load_register
 from gateway.view import View
 
 VERSION: Final = version("connect-care")
@@ -65,11 +68,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def connectors_of(organisations: Organisations) -> Mapping[str, Connector]:
-    """A connector for each organisation whose system is asked. Raises ConfigurationError."""
-    return {entry.ods: connect(entry) for entry in organisations.sources()}
-
-
 async def fetch_document(url: str) -> bytes:
     """An issuer's keys or discovery document. Raises SourceError."""
     return await fetch_bytes(url, limit=64 * 1024, timeout=3.0)
@@ -79,21 +77,8 @@ async def fetch_document(url: str) -> bytes:
 class Outside:
     """The world that a gateway reaches: its sources, and its issuers' documents. Tests put their own here."""
 
-    connectors: Callable[[Organisations], Mapping[str, Connector]] = connectors_of
+    connect: Callable[[Organisation], Connector] = connect
     fetch: Fetch = fetch_document
-
-
-def load_register(settings: Settings) -> Organisations:
-    """Who takes part. Raises ConfigurationError, and SettingsError for sandboxes outside the demo."""
-    organisations = load_organisations(settings.organisations_file, addresses=settings.addresses)
-    if not settings.is_demo:
-        for entry in organisations:
-            if entry.stage is Stage.SANDBOX or (entry.address and urlsplit(entry.address).scheme != "https"):
-                raise SettingsError(
-                    f"{settings.organisations_file}: {entry.ods} is a sandbox or has a plain HTTP address. "
-                    "Give its https address and stage: live, or stage: planned."
-                )
-    return organisations
 
 
 async def assemble(settings: Settings, outside: Outside) -> Parts:
@@ -101,12 +86,7 @@ async def assemble(settings: Settings, outside: Outside) -> Parts:
     organisations = load_register(settings)
     policy = Policy.load(settings.policies_dir, settings.label_files)
     sealer = Sealer(load_master_key(settings.key_file, closed=not settings.is_demo))
-    fan_out = FanOut(
-        outside.connectors(organisations),
-        per_source=settings.asks_per_source,
-        failures=settings.breaker_failures,
-        rest=settings.breaker_rest,
-    )
+    fan_out = await connected(organisations, settings, outside.connect)
     store = SqliteStore(settings.data_dir, clock=now)
     try:
         await store.hold_to_key(sealer.fingerprint(), sealer.opens)
@@ -136,7 +116,14 @@ def _join(
         Basis.BEST_INTERESTS: settings.best_interests_lasts,
     }
     granted = Permissions(store, sealer, journal, may, now, lasts)
-    addresses = {entry.ods: (entry.address or "").rstrip("/") for entry in organisations.sources()}
+
+    locator, merger = Locator(organisations, settings.deadline), Merger(sealer, organisations)
+
+    def address_of(ods: str) -> str:
+        organisation = organisations.get(ods)
+        return (organisation.address or "").rstrip("/") if organisation else ""
+
+    shadow = Shadow(organisations, locator, fan_out, merger, address_of)
     return Parts(
         settings=settings,
         organisations=organisations,
@@ -149,17 +136,22 @@ def _join(
         permissions=granted,
         audit=AuditReader(store, sealer, journal, may),
         fan_out=fan_out,
+        shadow=shadow,
         records=Records(
             callers=callers,
             journal=journal,
             sharing=sharing,
             permissions=granted,
-            locator=Locator(organisations, settings.deadline),
+            locator=locator,
             fan_out=fan_out,
-            merger=Merger(sealer, organisations),
+            shadow=shadow,
+            merger=merger,
             view=View(policy, source_types(organisations)),
             store=store,
-            address_of=addresses.__getitem__,
+            address_of=address_of,
+        ),
+        people=People(
+            callers, journal, sharing, may, organisations.register(), fan_out, sealer, store, settings.deadline
         ),
         pager=Pager(sealer, settings.public_url, now),
         capabilities=_capabilities(settings, organisations, policy),
@@ -173,12 +165,21 @@ def _callers(settings: Settings, organisations: Organisations, fetch: Fetch) -> 
 
 
 def _capabilities(settings: Settings, organisations: Organisations, policy: Policy) -> Capabilities:
-    def ever(role: Role) -> frozenset:  # type: ignore[type-arg]
-        return frozenset().union(*(policy.sections_for(role, entry.type) for entry in organisations))
+    groups = organisations.groups()
+    types = {entry.type for entry in organisations.listed()} | {group.type for group in groups}
+    shown: list[Entry] = [*organisations.sources(), *(group.entry for group in groups if Stage.LIVE in group.stages)]
 
-    offered = frozenset().union(*(entry.sections for entry in organisations.sources()))
+    def ever(role: Role) -> frozenset[Section]:
+        return frozenset[Section]().union(*(policy.sections_for(role, type_) for type_ in types))
+
+    offered = frozenset[Section]().union(*(entry.sections for entry in shown))
     return Capabilities(
-        public_base=settings.public_url, version=VERSION, released=now(), offered=offered, sections_for=ever
+        public_base=settings.public_url,
+        version=VERSION,
+        released=now(),
+        offered=offered,
+        sections_for=ever,
+        finds_people=organisations.register() is not None,
     )
 
 
@@ -222,8 +223,9 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
 async def close(parts: Parts) -> None:
     """End what is under way and close the connectors, then the store: that one always, whatever else fails."""
     ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
-    ends["issuers"] = parts.callers.aclose
+    ends |= {"issuers": parts.callers.aclose, "practices": parts.fan_out.sources.aclose}
     try:
+        await parts.shadow.aclose()
         outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
         for source, outcome in zip(ends, outcomes, strict=True):
             if isinstance(outcome, BaseException):

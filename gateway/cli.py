@@ -1,4 +1,4 @@
-"""`connectcare`: serve, demo, policy, keys, openapi."""
+"""`connectcare`: serve, demo, policy, keys, connector, openapi."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from gateway.connector_commands.app import app as connector
+
 # A command imports what it needs when it runs: `demo token` is typed between two curls, and must not wait for a server.
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Connect Care: a federated, live patient record.")
@@ -20,6 +22,7 @@ keys = typer.Typer(no_args_is_help=True, help="The gateway's master key.")
 app.add_typer(demo, name="demo")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
+app.add_typer(connector, name="connector")
 
 _LAST_PORT: Final = 65535
 Port = Annotated[int | None, typer.Option(min=0, max=_LAST_PORT, help="The gateway's port on 127.0.0.1.")]
@@ -37,6 +40,7 @@ def main() -> None:
 
 _STOPPING: Final = {
     "connectors.sdk.errors": ("ConfigurationError", "SourceError"),
+    "gateway.connector_commands.refusals": ("CannotDo",),
     "gateway.demo.people": ("NoSuchPerson",),
     "gateway.demo.run": ("DemoFailed",),
     "gateway.demo.state": ("NoDemo",),

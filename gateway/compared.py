@@ -12,6 +12,8 @@ from typing import Any, Final
 
 Resource = dict[str, Any]
 Read = Callable[[Resource], str]
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading a resource of a shape that nobody foresaw raises."""
 
 
 def folded(text: str) -> str:

@@ -12,13 +12,15 @@
     │   └── OptedOut                403  suppressed     the patient opted out of Connect Care
     ├── NotFound                    404  not-found      no such route, resource or patient
     ├── NotAllowed                  405  not-supported  another method
+    ├── NumberReplaced              409  conflict       ask again with the patient's current NHS number
     ├── Gone                        410  conflict       begin again with the first page
     ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
 
-Each carries two texts: `told` (for the caller: says what to do, holds no identifier) and `detail` (for the operator's
-log and the audit row). `rule` is the id of the policy rule, or the stable name of the check, that decided.
+Each carries two texts: `told` (for the caller: says what to do, holds no identifier; NumberReplaced alone names the
+patient's own current number) and `detail` (for the operator's log and the audit row). `rule` is the id of the policy
+rule, or the stable name of the check, that decided.
 """
 
 from __future__ import annotations
@@ -119,6 +121,30 @@ class NotAllowed(GatewayError):
 
     status = 405
     code = "not-supported"
+
+
+class NumberReplaced(GatewayError):
+    """The national register says that another NHS number has taken this one's place: shown, never followed silently.
+
+    `current` is that number, for the caller alone; "" where what the register gave is none.
+    """
+
+    status = 409
+    code = "conflict"
+
+    def __init__(self, current: str, system: str) -> None:
+        how = (
+            f"The current number is {current}. Check it with the patient, ask for permission with it (POST "
+            f"/permissions), and ask again: identifier={system}|{current}."
+            if current
+            else "It did not give the current number in a way that can be used: look it up in the national service."
+        )
+        super().__init__(
+            "The national register has replaced this NHS number by another, so nothing that is held under it is "
+            f"shown. {how}",
+            rule="register.superseded",
+            detail="the register names another number",
+        )
 
 
 class Gone(GatewayError):

@@ -1,6 +1,7 @@
 """The completeness manifest: what each source said, and which sections can't be read as complete.
 
-It depends on the sources' answers and on the caller's role and permission alone, never on what the policy hid.
+It depends on the sources' answers and on the caller's role and permission alone, never on what the policy hid. (What
+differs between the sources' words for the patient is told of what is shown.)
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ class AllergyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ManifestLine:
-    """What one source said. `gaps` holds only sections that this caller's role may see."""
+    """What one source said. `gaps` holds only sections that this caller's role may see.
+
+    `speaks_for`: who would hold what is missing, where that isn't the source: the register's line tells of the practice.
+    """
 
     source: str
     name: str
@@ -32,10 +36,20 @@ class ManifestLine:
     gaps: Mapping[Section, Gap] = field(default_factory=dict)
     warnings: tuple[SourceWarning, ...] = ()
     told: str = ""
+    speaks_for: str = ""
 
     def lacks(self, section: Section) -> bool:
         """True where this source may hold more of a section than it gave: a gap, or its own warning that it does."""
         return section in self.gaps or any(warning.section in (None, section) for warning in self.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An element of the patient's details in which sources differ: (organisation's name, its own value), the register's
+    first."""
+
+    element: str
+    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,8 @@ class Manifest:
 
     `asked` are the sections that were asked for. `never_shown` is the standing statement for this role and permission.
     `allergies_limited`: this role and permission withhold some kind of allergy, whether or not there is one.
+    `whereabouts`: why addresses and practice are held back from everybody; "" where they aren't. `differences` are
+    between the sources' own words for the patient, as far as they are shown.
     """
 
     lines: tuple[ManifestLine, ...]
@@ -51,6 +67,8 @@ class Manifest:
     allergies: AllergyState | None = None
     never_shown: tuple[str, ...] = ()
     allergies_limited: bool = False
+    whereabouts: str = ""
+    differences: tuple[Difference, ...] = ()
 
     @property
     def sections_with_gaps(self) -> dict[Section, tuple[str, ...]]:

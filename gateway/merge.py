@@ -18,13 +18,16 @@ from gateway.audit.row import Alarm
 from gateway.guard import Guarded
 from gateway.manifest import ManifestLine
 from gateway.patient_names import HISTORY, own_url
+from gateway.register import Standing
 from gateway.sealed import Sealer
 from gateway.search.dates import BEGINNING, beginning
 from gateway.search.tokens import values
 
 _UNDATED: Final = BEGINNING - 1
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"
+_REGISTERS: Final = frozenset({OrganisationType.NATIONAL_SERVICE})
 _NONE: Final[frozenset[Section]] = frozenset()
+_NO_REGISTER: Final = Standing()
 _SECTION_ORDER: Final = {section: place for place, section in enumerate(Section)}
 _DATES: Final = (
     "effectiveDateTime",
@@ -46,7 +49,7 @@ class Record:
     """All that the sources said about one patient, before policy. `index` finds an item by its sealed reference.
 
     `asked` are the sections that the look is about. `asked_of` are those that each source was asked for, also for the
-    sake of labels alone; `whole` those of them that it answered whole.
+    sake of labels alone; `whole` those of them that it answered whole. `standing` is the register's word.
     """
 
     nhs_number: str
@@ -58,6 +61,7 @@ class Record:
     registered_practice: str | None
     asked_of: Mapping[str, frozenset[Section]]
     whole: Mapping[str, frozenset[Section]]
+    standing: Standing = _NO_REGISTER
 
     @property
     def patients(self) -> list[Item]:
@@ -72,7 +76,14 @@ class Merger:
         self._sealer = sealer
         self._organisations = organisations
 
-    def merge(self, guarded: Guarded, asks: Mapping[str, Ask], nhs_number: str, asked: frozenset[Section]) -> Record:
+    def merge(
+        self,
+        guarded: Guarded,
+        asks: Mapping[str, Ask],
+        nhs_number: str,
+        asked: frozenset[Section],
+        standing: Standing = _NO_REGISTER,
+    ) -> Record:
         """The same record, whatever the order in which sources and items came. Raises nothing: what can't be used was
         taken out by the guard."""
         answers = sorted(guarded.answers, key=lambda answer: answer.source)
@@ -81,13 +92,16 @@ class Merger:
         if any(line.lacks(Section.ALLERGIES) for line in lines):
             # "No known allergies" never survives a missing allergy source (ARCHITECTURE: completeness is data).
             items = [item for item in items if not (item.section is Section.ALLERGIES and is_no_known_allergy(item))]
-        practice = registered_practice(items, {answer.source for answer in answers})
-        _name_the_patient(items, nhs_number, practice)
+        practice = standing.practice
+        if standing.register is None:
+            practice = registered_practice(items, {answer.source for answer in answers})
+        _name_the_patient(items, nhs_number, (standing.register, practice))
         index = {f"{item.type}/{item.sealed_id}": item for item in items}
         alarms = sorted(guarded.alarms, key=lambda alarm: (alarm.source, alarm.kind))
         asked_of = {source: ask.sections for source, ask in asks.items()}
         whole = {answer.source: asked_of.get(answer.source, _NONE) - answer.gaps.keys() for answer in answers}
-        return Record(nhs_number, sorted(items, key=_order), lines, asked, alarms, index, practice, asked_of, whole)
+        ordered = sorted(items, key=_order)
+        return Record(nhs_number, ordered, lines, asked, alarms, index, practice, asked_of, whole, standing)
 
     def _of_source(self, answer: Answer, nhs_number: str) -> list[Item]:
         organisation = self._organisations.get(answer.source)
@@ -116,6 +130,7 @@ class Merger:
             gaps=gaps,
             warnings=tuple(w for w in answer.warnings if w.section is None or w.section in asked),
             told="" if whole else answer.told,
+            speaks_for="the GP practice" if organisation and organisation.type in _REGISTERS else "",
         )
 
 
@@ -193,7 +208,8 @@ def _stamp(item: Item, name: str) -> None:
 
 
 def registered_practice(items: Iterable[Item], asked: Collection[str]) -> str | None:
-    """The ODS code of the practice where the patient is registered; None where that can't be told.
+    """Where no register says it: the ODS code of the practice where the patient is registered; None where that can't be
+    told.
 
     Its staff see what others may not, so the practice's own word is needed, and no second practice that says the same
     of itself. Others' word (theirs is often out of date) counts only for a practice whose system was not `asked`
@@ -211,14 +227,15 @@ def _practices_named(patient: Item) -> set[str]:
     return {str(one.get("value")) for one in identifiers if one.get("system") == ODS_SYSTEM}
 
 
-def _name_the_patient(items: list[Item], nhs_number: str, practice: str | None) -> None:
-    """One Patient carries the NHS number as its id: the registered practice's, else the first by ODS code.
+def _name_the_patient(items: list[Item], nhs_number: str, preferred: tuple[str | None, ...]) -> None:
+    """One Patient carries the NHS number as its id: the register's, else the registered practice's, else the first by
+    ODS code.
 
     The other sources' Patients keep sealed ids and refer to it, so that two addresses are seen as two.
     """
     patients = sorted(
         (item for item in items if item.section is Section.DEMOGRAPHICS),
-        key=lambda item: (item.source != practice, item.source, item.sealed_id),
+        key=lambda item: (*(item.source != source for source in preferred), item.source, item.sealed_id),
     )
     for place, patient in enumerate(patients):
         patient.resource.pop("link", None)

@@ -5,7 +5,8 @@
      3 choice      has the patient opted out? Then nobody is asked
      4 permission  has the patient said yes to this caller now, or is this the best-interests case?
      5 locate      which organisations may hold something, and which sections this role may see at all
-     6 fan out     one Ask per source, all at once, one absolute deadline; one Answer per source, always
+     6 fan out     one Ask per source, all at once, one absolute deadline; one Answer per source, always; the GP
+                   practice once the national register has named it
      7 guard       is every item this patient's? Well-shaped? Within bounds?
      8 merge       one record, nothing overwritten, ids sealed, every source accounted for
      9 policy      label sensitivity, then decide per item: show, show in part, withhold
@@ -23,7 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from gateway import guard, release
+from gateway import guard, register, release
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.errors import AuditUnavailable, GatewayError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from gateway.fan_out import FanOut
     from gateway.locate import Locator
     from gateway.merge import Merger, Record
+    from gateway.shadow import Shadow
     from gateway.store.interface import Store
     from gateway.view import View
 
@@ -55,6 +57,7 @@ class Written:
     intent: int = 0
     nhs_number: str | None = None
     alarms: list[Alarm] = field(default_factory=list)
+    in_shadow: frozenset[str] = frozenset()
 
 
 class Question(Protocol):
@@ -89,6 +92,7 @@ class Records:
     permissions: Permissions
     locator: Locator
     fan_out: FanOut
+    shadow: Shadow
     merger: Merger
     view: View
     store: Store
@@ -97,7 +101,7 @@ class Records:
     async def open(self, authorization: list[str], question: Question) -> Rendered:
         """Answer one question, or raise the GatewayError that says why not: that refusal is a row by then."""
         caller = await self._caller(authorization, question)  # 1
-        async with self._audited(caller, question) as written:
+        async with self._audited(caller, question) as written, self.shadow.watching() as watch:
             look = question.look(caller)
             written.intent = await self.journal.intend(  # 2
                 caller, look.request_id, look.door, look.nhs_number, sections=look.sections
@@ -108,16 +112,20 @@ class Records:
             permission = await self.permissions.require(caller, look.nhs_number)  # 4
             now = asyncio.get_running_loop().time()
             may_see = self.view.sections_for(caller)
-            asks = self.locator.locate(caller, look, may_see, now)  # 5
-            answers = await self.fan_out.ask(asks)  # 6
-            answers += self.locator.not_asked(look, may_see, asks)
-            guarded = guard.guard(answers, asks, self.address_of)  # 7
+            located = self.locator.locate(caller, look, may_see, now)  # 5
+            watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
+            answers = await self.fan_out.ask(located.asks, watch.following(located))  # 6
+            answers += located.not_asked()
+            guarded = guard.guard(answers, located.asks, self.address_of)  # 7
             written.alarms = guarded.alarms
-            record = self.merger.merge(guarded, asks, look.nhs_number, look.sections)  # 8
+            standing = register.take(guarded, located, self.view.restricts)
+            record = self.merger.merge(guarded, located.asks, look.nhs_number, look.sections, standing)  # 8
             require_patient(record, look)
             shown = self.view.of(record, caller, permission, look)  # 9
             rendered = question.search(shown)  # 10
+            written.in_shadow = watch.asked
             await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
+            watch.compare(record)
             return rendered
 
     async def _caller(self, authorization: list[str], question: Question) -> Caller:
@@ -149,6 +157,7 @@ class Records:
             items=rendered.items,
             lines=record.lines,
             answers=answers,
+            in_shadow=written.in_shadow,
             sections=shown.look.sections,
             withheld=shown.withheld,
             outlined=shown.outlined,

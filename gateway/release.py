@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from connectors.sdk.model import Answer, Item
+from connectors.sdk.model import Answer, Item, Outcome
+from connectors.sdk.organisations import Stage
 from gateway.audit.journal import LONGEST_TEXT, Journal
 from gateway.audit.row import Alarm, Kind, Row, SourceLine
 from gateway.audit.scrub import scrub
@@ -48,6 +49,7 @@ def release_row(
     items: Iterable[Item],
     lines: Iterable[ManifestLine],
     answers: Iterable[Answer] = (),
+    in_shadow: Collection[str] = (),
     sections: Iterable[str] = (),
     withheld: Mapping[str, int] | None = None,
     outlined: Mapping[str, int] | None = None,
@@ -59,7 +61,8 @@ def release_row(
 
     `items` are those that leave, after policy and search; `withheld` and `outlined` count by rule id; `policy_hash` is
     that of the policy which decided; `intent` the number of the intent's row. Raises ValueError for an item without a
-    sealed id: what can't be accounted for can't be shown. `total` is the number of matches where the answer tells it.
+    sealed id: what can't be accounted for can't be shown. `in_shadow` are the sources that were asked without being
+    shown. `total` is the number of matches where the answer tells it.
     """
     shown = list(items)
     row = journal.row(
@@ -78,7 +81,7 @@ def release_row(
     return msgspec.structs.replace(
         row,
         policy_hash=policy_hash,
-        sources=source_lines(lines, answers),
+        sources=source_lines(lines, answers, in_shadow),
         seen=dict(Counter(item.section.value if item.section else SUPPORTING for item in shown)),
         seen_ids=_sealed_ids(shown),
         total=total,
@@ -87,18 +90,32 @@ def release_row(
     )
 
 
-def source_lines(lines: Iterable[ManifestLine], answers: Iterable[Answer] = ()) -> dict[str, SourceLine]:
-    """What each source said, by ODS code: the manifest's line, with time taken and the operator's detail."""
+def source_lines(
+    lines: Iterable[ManifestLine], answers: Iterable[Answer] = (), in_shadow: Collection[str] = ()
+) -> dict[str, SourceLine]:
+    """What each source said, by ODS code: the manifest's line, with time taken and the operator's detail.
+
+    Those `in_shadow` were asked and nothing of them is shown: the manifest doesn't say so, the journal must. So with
+    the practice of a patient whose whereabouts turned out to be restricted: it has no line, and it was asked.
+    """
     by_source = {answer.source: answer for answer in answers}
-    return {line.source: _source_line(line, by_source.get(line.source)) for line in lines}
+    told = {line.source: _source_line(line, by_source.get(line.source), line.source in in_shadow) for line in lines}
+    unsaid = {source: _unsaid(answer) for source, answer in by_source.items() if source not in told}
+    asked = SourceLine(outcome=Outcome.NOT_ASKED.value, stage=Stage.SHADOW.value)
+    return {**told, **unsaid, **{source: asked for source in sorted(in_shadow) if source not in told}}
 
 
-def _source_line(line: ManifestLine, answer: Answer | None) -> SourceLine:
+def _unsaid(answer: Answer) -> SourceLine:
+    return SourceLine(outcome=answer.outcome.value, took_ms=round(answer.took_ms, 1), detail="not shown")
+
+
+def _source_line(line: ManifestLine, answer: Answer | None, in_shadow: bool) -> SourceLine:
     return SourceLine(
         outcome=line.outcome.value,
         gaps={section.value: gap.value for section, gap in line.gaps.items()},
         took_ms=round(answer.took_ms, 1) if answer else 0.0,
         detail=scrub(answer.detail)[:LONGEST_TEXT] if answer else "",
+        stage=Stage.SHADOW.value if in_shadow else "",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import ODS_SYSTEM, Item, Section
 from gateway.allergies import contradicts, is_no_known_allergy, stands
-from gateway.compared import OF_ENTRIES, OF_PATIENTS, Read, folded
+from gateway.compared import OF_ENTRIES, OF_PATIENTS, UNREADABLE, Read, folded
 
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "https://dmd.nhs.uk"})
 """dm+d identifiers are SNOMED CT identifiers: the same code in either system is the same medicine. Other systems don't
@@ -28,8 +28,6 @@ _CODE_ELEMENT: Final = {
     "Immunization": "vaccineCode",
 }
 _WHOLE_DATE: Final = len("2024-05-17")
-# What reading a resource of a shape that nobody foresaw raises.
-_UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
 Key = tuple[str, ...]
 Resolve = Callable[[dict[str, Any]], Item | None]
 
@@ -63,7 +61,10 @@ def same_as(items: Iterable[Item], resolve: Resolve) -> list[Group]:
     Reference means."""
     shown = list(items)
     by_key: dict[tuple[Section, Key], list[Item]] = defaultdict(list)
+    told = told_by_statements(shown)
     for item in shown:
+        if _reference(item) in told:
+            continue
         for key in sorted(_keys(item, resolve)):
             if item.section is not None:
                 by_key[item.section, key].append(item)
@@ -76,11 +77,37 @@ def same_as(items: Iterable[Item], resolve: Resolve) -> list[Group]:
     return [*_differing_patients(shown), *groups.values(), *_contradicted_allergies(shown)]
 
 
+def told_by_statements(items: Iterable[Item]) -> dict[str, str]:
+    """By reference, the MedicationRequests that a MedicationStatement rests on (its plan, and each issue of that plan),
+    each with the reference of its statement.
+
+    One medicine is one MedicationStatement (GP Connect sends it with its plan and every issue). Compared on their own,
+    a finished issue of a current medicine would look like a conflict with another organisation.
+    """
+    medicines = [item for item in items if item.section is Section.MEDICINES]
+    statements = [item for item in medicines if item.type == "MedicationStatement"]
+    plans = {plan: _reference(item) for item in statements for plan in _based_on(item)}
+    issues = {
+        _reference(item): plans[plan]
+        for item in medicines
+        if item.type == "MedicationRequest"
+        for plan in _based_on(item) & plans.keys()
+    }
+    return issues | plans
+
+
+def _based_on(item: Item) -> set[str]:
+    try:
+        return {str(reference.get("reference")) for reference in item.resource.get("basedOn", ())}
+    except UNREADABLE:
+        return set()
+
+
 def _keys(item: Item, resolve: Resolve) -> set[Key]:
     """What the item may share with others; nothing where it can't be read: it's shown, in no group."""
     try:
         return _shared(item, resolve)
-    except _UNREADABLE:
+    except UNREADABLE:
         return set()
 
 
@@ -142,7 +169,7 @@ def _said(read: Read, item: Item) -> str:
     """What an item says of an element. What can't be compared is no conflict, and must not cost anyone the record."""
     try:
         return read(item.resource)
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
 
 

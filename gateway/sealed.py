@@ -88,6 +88,7 @@ class Sealer:
         # Copied for each digest: to key a new one costs more than the digest itself.
         self._digests = hashlib.blake2b(key=derived("digests", 32), digest_size=9)
         self._tag_key = derived("patient-tags", 32)
+        self._question_key = derived("questions", 32)
         self._fingerprint = derived("key-check", 16).hex()
         # One record asks for few prefixes; an unbounded memo would keep NHS numbers in memory for ever.
         self.prefix = lru_cache(maxsize=64)(self._prefix)
@@ -107,6 +108,12 @@ class Sealer:
     def patient_tag(self, nhs_number: str) -> str:
         """The keyed tag that names a patient in the store: the same for the same patient, useless without the key."""
         return hashlib.blake2b(nhs_number.encode(), key=self._tag_key, digest_size=20).hexdigest()
+
+    def question_tag(self, question: str) -> str:
+        """Names a question in the audit: the same for the same question, and useless without the key. Letters and the
+        digits 2 to 7, so that no run of it could be taken for an NHS number."""
+        keyed = hashlib.blake2b(question.encode(), key=self._question_key, digest_size=20)
+        return _base32(keyed.digest())
 
     def seal_patient(self, nhs_number: str) -> str:
         """The NHS number under authenticated encryption, for those rows that must be able to name the patient."""

@@ -13,6 +13,7 @@ from gateway.caller.model import Caller
 from gateway.caller.scopes import types_allowed
 from gateway.choice.may import demand
 from gateway.choice.model import Permission
+from gateway.differing import differing
 from gateway.locate import Look, with_labelling
 from gateway.manifest import Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
@@ -23,6 +24,7 @@ from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
 from gateway.same_as import same_as
 from gateway.shown import Shown
+from gateway.whereabouts import hold_back, told
 
 OPEN_RECORD: Final = "open-record"
 Judged = Callable[[Section, str, frozenset[str]], Circumstances]
@@ -41,17 +43,19 @@ class View:
         """Raises Refusal where the caller's role opens no records at all."""
         demand(lambda action, who: self.policy.may(action, who.role, who.organisation_type), OPEN_RECORD, caller)
 
+    def restricts(self, item: Item) -> bool:
+        """True where the item carries its source's own label that it is restricted, or one that isn't known here."""
+        labels = item.findings.security if item.findings else [("", "")]
+        return any(RESTRICTED in self.policy.labels.of_security(label) for label in labels)
+
     def sections_for(self, caller: Caller) -> frozenset[Section]:
         """The sections that this role could ever see: the rest is never asked for."""
         may = self.policy.sections_for(caller.role, caller.organisation_type)
         types = types_allowed(caller.scopes)
         return may if types is None else may & ({SECTION_OF_TYPE[kind] for kind in types} | {Section.DEMOGRAPHICS})
 
-    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
-        """What of the record is shown, and the manifest that says what it lacks."""
-
-        def resolve(reference: dict[str, Any]) -> Item | None:
-            return record.index.get(reference.get("reference", ""))
+    def judged(self, record: Record, caller: Caller, permission: Permission) -> Judged:
+        """In which circumstances this caller looks at each item of the record."""
 
         @cache  # a record has hundreds of items and few kinds of them
         def circumstances(section: Section, source: str, labels: frozenset[str]) -> Circumstances:
@@ -67,10 +71,21 @@ class View:
                 labels=labels,
             )
 
+        return circumstances
+
+    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
+        """What of the record is shown, and the manifest that says what it lacks."""
+
+        def resolve(reference: dict[str, Any]) -> Item | None:
+            return record.index.get(reference.get("reference", ""))
+
+        circumstances = self.judged(record, caller, permission)
+
         def circumstances_of(item: Item) -> Circumstances:
             return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
 
         self.policy.labels.label(record.items, self.source_types, resolve, record.whole)
+        held_back = hold_back(record)  # after labelling: a place that goes has labelled whoever went there
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
         types = types_allowed(caller.scopes)
         items = [
@@ -85,7 +100,7 @@ class View:
             groups=same_as(items, resolve),
             manifest=self._manifest(record, items, circumstances, caller, permission),
             withheld=filtered.withheld,
-            outlined=filtered.outlined,
+            outlined=filtered.outlined + held_back,
             policy_hash=self.policy.hash,
         )
 
@@ -100,6 +115,8 @@ class View:
             asked=asked,
             allergies=allergy_state(allergies, lines) if Section.ALLERGIES in asked else None,
             never_shown=self._standing_statement(caller, permission),
+            whereabouts=told(record.standing.hold),
+            differences=differing(items, {line.source: line.name for line in lines}, record.standing.register),
             allergies_limited=any(
                 self._hides(judged, Section.ALLERGIES, line.source, label)
                 for line in lines

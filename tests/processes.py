@@ -58,7 +58,7 @@ def organisation(ods: str, kind: str, address: str, **settings: Any) -> dict[str
         "ods": ods,
         "name": f"Organisation {ods}",
         "type": kind,
-        "stage": "sandbox",
+        "stage": "live",
         "connector": "fhir_r4",
         "address": address,
         "sections": list(SECTIONS),

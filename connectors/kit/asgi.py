@@ -58,8 +58,8 @@ def outcome(code: str, sentence: str, *, severity: str = "error") -> bytes:
     return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": [issue]})
 
 
-async def gone_within(receive: Receive, seconds: float) -> bool:
-    """Wait up to `seconds` for the client to leave; True as soon as it has."""
+async def gone_within(receive: Receive, seconds: float | None) -> bool:
+    """Wait up to `seconds` (None: without end) for the client to leave; True as soon as it has."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":

@@ -2,26 +2,24 @@
 
 An illness that needs no knowledge of what the system holds is here, and works for every sandbox. The others
 (`lying`, `lying-quietly`, `no-allergies`) are passed on: the system reads `mode_of(scope)` and plays them itself.
+What only a socket can do (RST, half a chunk) is in `fault_server.py`; here a connection is broken as far as ASGI can.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from connectors.kit import bodies
 from connectors.kit.asgi import FHIR_JSON, ASGIApp, Message, Receive, Scope, Send, gone_within, outcome, reply
 from connectors.kit.canaries import canary
 
 DEFAULT_DELAY_MS: Final = 1500
 HUNG_SECONDS: Final = 60.0
 DRIP_SECONDS: Final = 0.2
-BOMB_BYTES: Final = 80 * 1024 * 1024
-"""What the bomb decompresses to: well beyond the 32 MiB that one answer may hold."""
 
 _MODE: Final = "connect-care.sandbox-mode"
 
@@ -42,6 +40,11 @@ class Mode(StrEnum):
     REFUSING = "refusing"
     REDIRECTING = "redirecting"
     GARBAGE = "garbage"
+    RESET = "reset"
+    BLACKHOLE = "blackhole"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    DUPLICATE = "duplicate"
 
 
 @dataclass(slots=True)
@@ -97,16 +100,26 @@ async def _hung(call: Call) -> None:
         await reply(call.send, 504, outcome("timeout", "The system did not answer."), FHIR_JSON)
 
 
-async def _dripping(call: Call) -> None:
-    """The true answer, a byte at a time: it starves a timeout that counts from the last byte."""
+async def _blackhole(call: Call) -> None:
+    """Nothing, for as long as the caller waits."""
+    await gone_within(call.receive, None)
+
+
+async def _answered(call: Call) -> tuple[Message, bytes]:
+    """The true answer, kept back: its head and its body."""
     messages: list[Message] = []
 
     async def keep(message: Message) -> None:
         messages.append(message)
 
     await call.through(keep)
-    await call.send(messages[0])
-    body = b"".join(message.get("body", b"") for message in messages[1:])
+    return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+
+
+async def _dripping(call: Call) -> None:
+    """The true answer, a byte at a time: it starves a timeout that counts from the last byte."""
+    head, body = await _answered(call)
+    await call.send(head)
     for place in range(len(body)):
         await call.send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
         if await gone_within(call.receive, call.switch.drip_seconds):
@@ -119,18 +132,8 @@ async def _busy(call: Call) -> None:
 
 
 async def _bomb(call: Call) -> None:
-    body = await asyncio.to_thread(_bomb_bytes)
+    body = await asyncio.to_thread(bodies.gzip_bomb)
     await reply(call.send, 200, body, FHIR_JSON, (b"content-encoding", b"gzip"))
-
-
-@functools.cache
-def _bomb_bytes() -> bytes:
-    """About 80 kB of gzip that open to 80 MiB of a searchset that never ends."""
-    squeeze = zlib.compressobj(level=9, wbits=31)
-    parts = [squeeze.compress(b'{"resourceType":"Bundle","type":"searchset","entry":[')]
-    block = b" " * (1024 * 1024)
-    parts += [squeeze.compress(block) for _ in range(BOMB_BYTES // len(block))]
-    return b"".join([*parts, squeeze.flush()])
 
 
 async def _refusing(call: Call) -> None:
@@ -147,6 +150,38 @@ async def _garbage(call: Call) -> None:
     await reply(call.send, 200, page, b"text/html; charset=utf-8")
 
 
+class Broken(ConnectionError):
+    """The system broke off in the middle of its answer; the server that serves it closes the connection."""
+
+
+async def _reset(call: Call) -> None:
+    """The head of the answer, and then the connection breaks."""
+    head, _ = await _answered(call)
+    await call.send(head)
+    raise Broken
+
+
+async def _truncated(call: Call) -> None:
+    """Half of the true answer, and then the connection breaks."""
+    head, body = await _answered(call)
+    await call.send(head)
+    await call.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    raise Broken
+
+
+def _changed(change: Callable[[bytes], bytes]) -> Callable[[Call], Awaitable[None]]:
+    """The true answer with its body changed."""
+
+    async def play(call: Call) -> None:
+        head, body = await _answered(call)
+        changed = change(body)
+        headers = [pair for pair in head["headers"] if pair[0] != b"content-length"]
+        await call.send({**head, "headers": [*headers, (b"content-length", str(len(changed)).encode())]})
+        await call.send({"type": "http.response.body", "body": changed})
+
+    return play
+
+
 FAULTS: Final[Mapping[Mode, Callable[[Call], Awaitable[None]]]] = {
     Mode.SLOW: _slow,
     Mode.BROKEN: _broken,
@@ -157,4 +192,9 @@ FAULTS: Final[Mapping[Mode, Callable[[Call], Awaitable[None]]]] = {
     Mode.REFUSING: _refusing,
     Mode.REDIRECTING: _redirecting,
     Mode.GARBAGE: _garbage,
+    Mode.RESET: _reset,
+    Mode.BLACKHOLE: _blackhole,
+    Mode.TRUNCATED: _truncated,
+    Mode.CORRUPT: _changed(bodies.corrupt),
+    Mode.DUPLICATE: _changed(bodies.duplicate),
 }

@@ -46,6 +46,11 @@ class Sandbox:
         self._calls: Counter[str] = Counter()
         self._since_reset = 0
 
+    @property
+    def base_path(self) -> str:
+        """Where the system is, below the sandbox's origin."""
+        return self._base_path
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return

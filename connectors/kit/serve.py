@@ -1,7 +1,7 @@
 """Every sandbox of a demo in one process: `python -m connectors.kit.serve --organisations FILE --state FILE`.
 
-Starts the sandbox of each organisation whose `address` is `sandbox`, each on its own free port of 127.0.0.1, and
-writes where they are:
+Starts the sandbox of each organisation whose `address` is `sandbox` and that takes part, each on its own free port of
+127.0.0.1; of a list of practices, those that the connector's sandbox has data for. Writes where they are:
 
     {"addresses": {"RJ2": "http://127.0.0.1:40117/fhir"},
      "control":   {"RJ2": "http://127.0.0.1:40117/_sandbox/RJ2"},
@@ -34,8 +34,9 @@ import msgspec
 import uvicorn
 
 from connectors.kit.asgi import ASGIApp
+from connectors.kit.faults import Broken
 from connectors.sdk.errors import ConfigurationError
-from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, load_organisations
+from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, Organisations, load_organisations
 
 _PARENT_CHECK_SECONDS: Final = 0.5
 
@@ -72,6 +73,17 @@ class _Server(uvicorn.Server):
         yield
 
 
+def standing_in(organisations: Organisations) -> list[Organisation]:
+    """Those that a demo gives a sandbox. Raises ConfigurationError where a connector of practices ships none."""
+    found = [one for one in organisations.listed() if one.takes_part and one.address == SANDBOX_ADDRESS]
+    for group in organisations.groups():
+        if group.entry.connector is not None and group.entry.address == SANDBOX_ADDRESS:
+            held = _sandbox_package(group.name, group.entry.connector).organisations()
+            practices = (group.get(ods) for ods in held)
+            found += [practice for practice in practices if practice is not None and practice.takes_part]
+    return found
+
+
 def prepare(organisations: Sequence[Organisation], *, canaries: bool) -> tuple[list[Running], list[dict[str, Any]]]:
     """The sandboxes, bound to free ports but not yet serving, and the people whom they know.
 
@@ -79,7 +91,7 @@ def prepare(organisations: Sequence[Organisation], *, canaries: bool) -> tuple[l
     """
     running, people = [], {}
     for organisation in organisations:
-        package = _sandbox_package(organisation)
+        package = _sandbox_package(organisation.ods, organisation.connector)
         try:
             app = package.create_app(organisation.ods, canaries=canaries)
         except LookupError as error:
@@ -92,6 +104,7 @@ def prepare(organisations: Sequence[Organisation], *, canaries: bool) -> tuple[l
 async def serve(running: Sequence[Running], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Serve until `stop` is set; call `ready` once every sandbox answers. A call that hangs has a second to end."""
     servers = [_Server(_config(one.app)) for one in running]
+    logging.getLogger("uvicorn.error").addFilter(_by_accident)
     tasks = [asyncio.ensure_future(s.serve([one.listener])) for s, one in zip(servers, running, strict=True)]
     for server in servers:
         await server.up.wait()
@@ -104,20 +117,23 @@ async def serve(running: Sequence[Running], stop: asyncio.Event, ready: Callable
     await asyncio.gather(*tasks)
 
 
+def _by_accident(record: logging.LogRecord) -> bool:
+    """False for the report of a connection that a sandbox broke on purpose."""
+    return not (record.exc_info and isinstance(record.exc_info[1], Broken))
+
+
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
     )
 
 
-def _sandbox_package(organisation: Organisation) -> Any:
-    name = f"connectors.{organisation.connector}.sandbox"
+def _sandbox_package(who: str, connector: str | None) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(f"connectors.{connector}.sandbox")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{organisation.ods}: the connector {organisation.connector} ships no sandbox. "
-            "Give the organisation a real address."
+            f"{who}: the connector {connector} ships no sandbox. Give the organisation a real address."
         ) from error
 
 
@@ -131,7 +147,7 @@ def _free_port() -> socket.socket:
 def write_state(path: Path, running: Sequence[Running], people: Sequence[dict[str, Any]]) -> None:
     """Write the state file so that a reader sees all of it or none."""
     state = {
-        "addresses": {one.ods: f"{one.origin}/fhir" for one in running},
+        "addresses": {one.ods: one.origin + getattr(one.app, "base_path", "/fhir") for one in running},
         "control": {one.ods: f"{one.origin}/_sandbox/{one.ods}" for one in running},
         "people": people,
     }
@@ -159,8 +175,7 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 async def _run(options: argparse.Namespace) -> None:
     parent = os.getppid()
-    listed = [one for one in load_organisations(options.organisations) if one.address == SANDBOX_ADDRESS]
-    running, people = prepare(listed, canaries=options.canaries)
+    running, people = prepare(standing_in(load_organisations(options.organisations)), canaries=options.canaries)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -31,6 +31,10 @@ class SourceError(Exception):
     """Asking a source failed. `told` is the sentence for the person who asked."""
 
     told: ClassVar[str] = "could not be asked"
+    said: bytes = b""
+    """The body that came with a status that is no answer, where a connector asked for it (`read_errors`), of at most
+    64 KiB. It is for the connector's eyes: it goes into neither text, into no log, and no further than the connector.
+    """
 
 
 class Retriable(SourceError):

@@ -45,6 +45,9 @@ __all__ = [
     "map_library_error",
 ]
 
+MAX_PROBLEM_BYTES: Final = 64 * 1024
+"""How much of a body is read that came with a status that is no answer: an OperationOutcome takes a few kB."""
+
 LIBRARY_ERRORS: Final = (
     aiohttp.ClientError,
     HttpProcessingError,
@@ -235,26 +238,41 @@ class SourceClient:
         return client
 
     async def get(
-        self, url: str, *, deadline: float, headers: Mapping[str, str] | None = None, budget: Budget | None = None
+        self,
+        url: str,
+        *,
+        deadline: float,
+        headers: Mapping[str, str] | None = None,
+        budget: Budget | None = None,
+        read_errors: bool = False,
     ) -> bytes:
         """The decoded body of a 200 answer of JSON type. Raises a `SourceError`, never a library's error.
 
         A GET that failed in a way that may pass is made once more, if the retry budget and the deadline allow. Its
-        bytes are spent from `budget`, those of a body that turned out useless too.
+        bytes are spent from `budget`, those of a body that turned out useless too. With `read_errors`, the error that
+        a status means carries what the source `said` with it.
         """
         call = await self._proven(Call("GET", self.resolve(url), {**_HEADERS, **(headers or {})}), deadline)
         self._budget.deposit()
         try:
-            return await _by(deadline, self._exchange, call, budget)
+            return await _by(deadline, self._exchange, call, budget, read_errors)
         except Retriable:
             if asyncio.get_running_loop().time() >= deadline or not self._budget.withdraw():
                 raise
-            return await _by(deadline, self._exchange, call, budget)
+            return await _by(deadline, self._exchange, call, budget, read_errors)
 
-    async def post(self, url: str, body: bytes, *, deadline: float, headers: Mapping[str, str] | None = None) -> bytes:
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        deadline: float,
+        headers: Mapping[str, str] | None = None,
+        read_errors: bool = False,
+    ) -> bytes:
         """As `get`, with a body, and never retried: the source may have acted on it, and written its own audit."""
         call = Call("POST", self.resolve(url), {**_HEADERS, **(headers or {})}, body)
-        return await _by(deadline, self._exchange, await self._proven(call, deadline), None)
+        return await _by(deadline, self._exchange, await self._proven(call, deadline), None, read_errors)
 
     def resolve(self, url: str) -> str:
         """See `connectors.sdk.address.resolve`."""
@@ -266,14 +284,27 @@ class SourceClient:
             return call
         return await _by(deadline, self._authorize, call, deadline)
 
-    async def _exchange(self, call: Call, budget: Budget | None) -> bytes:
+    async def _exchange(self, call: Call, budget: Budget | None, read_errors: bool) -> bytes:
         self.calls += 1
         async with self._transport.send(call) as reply:
             if reply.status == 401 and self._authorize is not None:
                 self._authorize.refused(call)
-            check_status(reply.status)
+            try:
+                check_status(reply.status)
+            except SourceError as error:
+                if read_errors:
+                    error.said = await self._said(reply)
+                raise
             check_content_type(reply.header("content-type"), self._content_types)
             return await read_bounded(reply, self.limits.max_bytes, budget)
+
+    async def _said(self, reply: Reply) -> bytes:
+        """The body of a refusal, or nothing where it isn't short JSON: the status stands, whatever came with it."""
+        try:
+            check_content_type(reply.header("content-type"), self._content_types)
+            return await read_bounded(reply, MAX_PROBLEM_BYTES)
+        except (SourceError, *LIBRARY_ERRORS):
+            return b""
 
     async def aclose(self) -> None:
         """Close the pool, and the authorizer's."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from pydantic import BaseModel
 
@@ -32,8 +33,14 @@ def available() -> list[str]:
 
 
 def package(name: str) -> ConnectorPackage:
-    """The package of a connector. Raises LookupError, with a sentence, for one that isn't installed."""
+    """The package of a connector. Raises LookupError, with a sentence, for one that isn't installed.
+
+    One that is imported already is found without a look at the folders: practices are connected while somebody waits.
+    """
+    module = f"connectors.{name}"
+    if name not in _NOT_CONNECTORS and hasattr(sys.modules.get(module), "connect"):
+        return cast(ConnectorPackage, sys.modules[module])
     if name not in available():
         raise LookupError(f"the connector {name} does not exist; use one of: {', '.join(available())}")
-    found: ConnectorPackage = importlib.import_module(f"connectors.{name}")
+    found: ConnectorPackage = importlib.import_module(module)
     return found

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from connectors.sdk.errors import SourceError
+
 Resource = dict[str, Any]
 """One FHIR R4 resource as JSON: `str`, `int`, `Decimal`, `bool`, `None`, `list`, `dict`."""
 
@@ -213,7 +215,8 @@ class Answer:
     only these are followed to a supporting resource. One that is there because another item brought it must not be
     shown beside this one, since it would tell of that other, which may be hidden. `told` is for the reader (no
     identifier, no technical detail), `detail` for the operator only. `traced` accounts for every resource that came,
-    where the connector translates; it is empty where each item is the source's own resource.
+    where the connector translates; it is empty where each item is the source's own resource. `error` is what was raised
+    instead of an answer; it may know more than the texts may say (the number that has replaced another).
     """
 
     source: str
@@ -227,6 +230,7 @@ class Answer:
     calls: int = 0
     includes: frozenset[str] = frozenset(INCLUDED_BY)
     traced: list[Traced] = field(default_factory=list)
+    error: SourceError | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

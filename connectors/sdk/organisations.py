@@ -1,247 +1,210 @@
-"""Who takes part: `organisations.yaml`, read strictly.
+"""Who takes part: `organisations.yaml` and the practice lists that it names, read strictly.
 
-Everything wrong with the file (unknown key, duplicate ODS code, unknown connector, wrong setting) stops start-up with
+Everything wrong with the files (unknown key, duplicate ODS code, unknown connector, wrong setting) stops start-up with
 the file, the line and what to do about it: an organisation that is half configured would be a silent gap in a record.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import date
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
+from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from connectors.sdk.address import address_fault
-from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.file_faults import explain, line_of, plain, read_yaml, wrong
 from connectors.sdk.installed import package
 from connectors.sdk.model import Section
+from connectors.sdk.organisation import (
+    ODS_IN_ADDRESS,
+    SANDBOX_ADDRESS,
+    Entry,
+    Organisation,
+    OrganisationType,
+    Stage,
+)
+from connectors.sdk.practices import PracticeGroup, PracticesEntry, read_practices, stands_twice
 
-_DATE: Final = re.compile(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", re.ASCII)
-SANDBOX_ADDRESS: Final = "sandbox"
-"""The address of an organisation that `connectcare demo` gives its connector's own sandbox."""
+__all__ = [
+    "SANDBOX_ADDRESS",
+    "Entry",
+    "Organisation",
+    "OrganisationType",
+    "Organisations",
+    "PracticeGroup",
+    "Stage",
+    "explain",
+    "load_organisations",
+]
 
-
-class OrganisationType(StrEnum):
-    """What kind of organisation it is; with the job-role code it decides a caller's role."""
-
-    GP_PRACTICE = "gp-practice"
-    ACUTE_TRUST = "acute-trust"
-    MENTAL_HEALTH_TRUST = "mental-health-trust"
-    COMMUNITY_TRUST = "community-trust"
-    MENTAL_HEALTH_AND_COMMUNITY_TRUST = "mental-health-and-community-trust"
-    COUNCIL = "council"
-    COMMISSIONER = "commissioner"
-
-
-class Stage(StrEnum):
-    """How far an organisation has joined. Only `live` and `sandbox` are asked; `sandbox` never in production."""
-
-    PLANNED = "planned"
-    SANDBOX = "sandbox"
-    LIVE = "live"
-    SUSPENDED = "suspended"
-
-
-class Organisation(BaseModel):
-    """One organisation that takes part. Without a connector its staff may call, but it holds nothing to show.
-
-    `budget` is the seconds its system may take for one record; the record's own deadline cuts it too. `settings` are
-    the connector's own, checked by the connector's own model.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ods: str = Field(pattern=r"^[A-Z0-9]{2,6}$")
-    name: str = Field(min_length=1)
-    type: OrganisationType
-    stage: Stage
-    joined: date | None = None
-    connector: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
-    address: str | None = Field(default=None, min_length=1)
-    sections: frozenset[Section] = frozenset()
-    budget: float = Field(default=2.5, gt=0, le=30)
-    settings: Mapping[str, Any] = Field(default_factory=dict)
-
-    @property
-    def takes_part(self) -> bool:
-        """True where its staff may use Connect Care and its system is asked."""
-        return self.stage in (Stage.LIVE, Stage.SANDBOX)
-
-    @property
-    def holds_records(self) -> bool:
-        """True where there is a system to ask."""
-        return self.connector is not None
+MOST_WITHOUT_REGISTER: Final = 20
+"""Practices of one list that may all be asked for one record, where no register says which one holds it."""
 
 
 class Organisations:
-    """The organisations of one file, by ODS code, in the order of the file."""
+    """The organisations that take part, by ODS code: those listed one by one, and groups of GP practices.
 
-    def __init__(self, entries: Mapping[str, Organisation]) -> None:
-        self._entries = dict(entries)
+    Nothing here walks over the practices but `practices_of`, which is for groups that are small enough to be asked all.
+    """
+
+    def __init__(self, entries: Mapping[str, Organisation], groups: Sequence[PracticeGroup] = ()) -> None:
+        self._listed = dict(entries)
+        self._groups = tuple(groups)
 
     def get(self, ods: str) -> Organisation | None:
-        """The organisation with this ODS code, or None."""
-        return self._entries.get(ods)
+        """The organisation with this ODS code, a practice of a group too; or None."""
+        return self._listed.get(ods) or next(
+            (found for group in self._groups if (found := group.get(ods)) is not None), None
+        )
 
-    def __iter__(self) -> Iterator[Organisation]:
-        return iter(self._entries.values())
+    def type_of(self, ods: str) -> OrganisationType:
+        """Its type. Raises KeyError for one that isn't here."""
+        if ods in self._listed:
+            return self._listed[ods].type
+        if (group := self.group_of(ods)) is not None:
+            return group.type
+        raise KeyError(ods)
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def listed(self) -> tuple[Organisation, ...]:
+        """Those that have an entry of their own, in the order of the file."""
+        return tuple(self._listed.values())
+
+    def groups(self) -> tuple[PracticeGroup, ...]:
+        """The groups of GP practices, in the order of the file."""
+        return self._groups
+
+    def group_of(self, ods: str) -> PracticeGroup | None:
+        """The group that a practice is in; None for one with an entry of its own, and for a stranger."""
+        return next((group for group in self._groups if ods in group), None)
+
+    def practices_of(self, group: PracticeGroup) -> Iterator[Organisation]:
+        """Every practice of a group that has a system to ask. Only for groups of at most `MOST_WITHOUT_REGISTER`."""
+        codes = group if group.entry.holds_records else ()
+        return (found for ods in codes if (found := group.get(ods)) is not None)
 
     def sources(self) -> list[Organisation]:
-        """Those whose system is asked."""
-        return [entry for entry in self if entry.takes_part and entry.holds_records]
+        """Those with an entry of their own whose system is asked and shown; of practices, see `groups`."""
+        return [entry for entry in self._listed.values() if entry.is_shown]
+
+    def shadows(self) -> list[Organisation]:
+        """Those with an entry of their own whose system is asked in the background, and compared, and not shown."""
+        return [entry for entry in self._listed.values() if entry.is_shadowed]
+
+    def register(self) -> Organisation | None:
+        """The live national service that says which practice a patient is registered with; None where there is none."""
+        services = (one for one in self.sources() if one.type is OrganisationType.NATIONAL_SERVICE)
+        return next(services, None)
 
 
 def load_organisations(path: Path, *, addresses: Mapping[str, str] | None = None) -> Organisations:
-    """Read and check the file. `addresses` replaces addresses by ODS code (the demo's sandboxes have free ports).
+    """Read and check the file and its lists. `addresses` replaces addresses by ODS code (the demo's sandboxes have free
+    ports).
 
     Raises ConfigurationError with file, line and remedy.
     """
-    entries: dict[str, Organisation] = {}
+    listed: dict[str, Organisation] = {}
+    groups: list[tuple[PracticeGroup, int]] = []
+    taken: set[str] = set()
     for node, line in _entry_nodes(path):
+        if "practices" in node:
+            group = _read_group(path, node, line, taken, addresses or {})
+            groups.append((group, line))
+            taken.update(group)
+            continue
         entry = _read_entry(path, node, line, addresses or {})
-        if entry.ods in entries:
-            raise _wrong(path, line, f"ODS code {entry.ods} stands twice", "Keep one entry for each organisation.")
-        entries[entry.ods] = entry
-    return Organisations(entries)
+        if entry.ods in taken:
+            raise stands_twice(path, line, entry.ods)
+        listed[entry.ods] = entry
+        taken.add(entry.ods)
+    found = Organisations(listed, [group for group, _ in groups])
+    _check_register(path, found, groups)
+    return found
 
 
 def _entry_nodes(path: Path) -> list[tuple[CommentedMap, int]]:
-    document = _document(path)
+    document = read_yaml(path)
     if not isinstance(document, CommentedMap) or list(document) != ["organisations"]:
-        raise _wrong(path, 1, "the file must hold one key, organisations", "Put every entry under organisations:.")
+        raise wrong(path, 1, "the file must hold one key, organisations", "Put every entry under organisations:.")
     entries = document["organisations"]
     if not isinstance(entries, CommentedSeq) or not entries:
-        raise _wrong(path, 1, "no organisation is listed", "List at least one organisation.")
+        raise wrong(path, 1, "no organisation is listed", "List at least one organisation.")
     for index, node in enumerate(entries):
         if not isinstance(node, CommentedMap):
-            raise _wrong(path, _line(entries, index), "an entry is not a mapping", "Start it with - ods: CODE.")
-    return [(node, _line(entries, index)) for index, node in enumerate(entries)]
-
-
-def _document(path: Path) -> Any:
-    try:
-        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}). Name another file.") from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise _wrong(path, line, "not UTF-8", "Save the file as UTF-8.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
-    except YAMLError as error:
-        raise _wrong(path, 1, "not YAML: it holds a character that YAML doesn't allow", "Remove it.") from error
-    except ValueError as error:
-        # The reader makes dates of what looks like one, and doesn't say where it couldn't.
-        raise _wrong(path, _line_of_no_date(path), f"a date that doesn't exist ({error})", "Correct it.") from error
-
-
-def _line_of_no_date(path: Path) -> int:
-    """The first line with a date that no calendar has; 1 where there is none."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        for year, month, day in _DATE.findall(line):
-            try:
-                date(int(year), int(month), int(day))
-            except ValueError:
-                return number
-    return 1
+            raise wrong(path, line_of(entries, index), "an entry is not a mapping", "Start it with - ods: CODE.")
+    return [(node, line_of(entries, index)) for index, node in enumerate(entries)]
 
 
 def _read_entry(path: Path, node: CommentedMap, line: int, addresses: Mapping[str, str]) -> Organisation:
-    values = _plain(node)
+    values = plain(node)
     if values.get("ods") in addresses:
         values["address"] = addresses[values["ods"]]
     try:
         entry = Organisation.model_validate(values)
     except ValidationError as error:
         raise explain(path, node, line, error) from error
-    _check_whole(path, node, line, entry)
+    if entry.address and ODS_IN_ADDRESS in entry.address:
+        what = f"the address of {entry.ods} may not hold {ODS_IN_ADDRESS}"
+        raise wrong(path, line_of(node, "address"), what, "Only an entry with a list of practices may.")
+    _check_whole(path, node, line, entry, entry.ods, entry.address)
     _check_settings(path, node, entry)
     return entry
 
 
-def _check_whole(path: Path, node: CommentedMap, line: int, entry: Organisation) -> None:
+def _read_group(
+    path: Path, node: CommentedMap, line: int, taken: set[str], addresses: Mapping[str, str]
+) -> PracticeGroup:
+    try:
+        entry = PracticesEntry.model_validate(plain(node))
+    except ValidationError as error:
+        raise explain(path, node, line, error) from error
+    address = entry.address and entry.address.replace(ODS_IN_ADDRESS, "X")
+    _check_whole(path, node, line, entry, entry.practices, address)
+    _check_settings(path, node, entry)
+    file = path.parent / entry.practices
+    rows = read_practices(file)
+    for ods in sorted(taken & rows.keys()):
+        raise stands_twice(file, rows[ods][0], ods)
+    own = {ods: address for ods, address in addresses.items() if ods in rows}
+    return PracticeGroup(entry, {ods: practice for ods, (_, practice) in rows.items()}, own)
+
+
+def _check_whole(path: Path, node: CommentedMap, line: int, entry: Entry, who: str, address: str | None) -> None:
+    """Connector, address and sections belong together. `who` is what the entry is known by."""
     if entry.connector is None:
         if entry.address or entry.sections or entry.settings:
-            raise _wrong(
-                path, line, f"{entry.ods} has address, sections or settings but no connector", "Name its connector."
-            )
+            raise wrong(path, line, f"{who} has address, sections or settings but no connector", "Name its connector.")
         return
-    if entry.address is None:
-        raise _wrong(path, line, f"{entry.ods} has a connector but no address", "Give the address of its system.")
+    if address is None:
+        raise wrong(path, line, f"{who} has a connector but no address", "Give the address of its system.")
     if not entry.sections:
-        raise _wrong(path, line, f"{entry.ods} offers no sections", f"List some of: {', '.join(Section)}.")
-    if entry.address != SANDBOX_ADDRESS:
-        if fault := address_fault(entry.address):
-            raise _wrong(path, _line(node, "address"), f"the address of {entry.ods} {fault}", "Correct it.")
-    elif entry.stage is not Stage.SANDBOX:
-        raise _wrong(
-            path,
-            _line(node, "address"),
-            f"{entry.ods} is {entry.stage.value} at a sandbox address",
-            "Give the address of its system, or set stage: sandbox.",
-        )
+        raise wrong(path, line, f"{who} offers no sections", f"List some of: {', '.join(Section)}.")
+    if address != SANDBOX_ADDRESS and (fault := address_fault(address)):
+        raise wrong(path, line_of(node, "address"), f"the address of {who} {fault}", "Correct it.")
 
 
-def _check_settings(path: Path, node: CommentedMap, entry: Organisation) -> None:
+def _check_settings(path: Path, node: CommentedMap, entry: Entry) -> None:
     """The connector exists, and its own model accepts the settings."""
     if entry.connector is None:
         return
     try:
         package(entry.connector).Settings.model_validate(dict(entry.settings))
     except LookupError as error:
-        raise _wrong(path, _line(node, "connector"), str(error), "Correct the name, or install it.") from error
+        raise wrong(path, line_of(node, "connector"), str(error), "Correct the name, or install it.") from error
     except ValidationError as error:
-        line = _line(node, "settings" if "settings" in node else "connector")
+        line = line_of(node, "settings" if "settings" in node else "connector")
         raise explain(path, node, line, error, inside="settings") from error
 
 
-def explain(path: Path, node: CommentedMap, line: int, error: ValidationError, inside: str = "") -> ConfigurationError:
-    """What pydantic found wrong with a YAML mapping, the first of it, as file, line and remedy."""
-    found = error.errors(include_url=False, include_input=False)
-    # A misspelt key is unknown and leaves another one missing: the first of the two says what to mend.
-    first = next((fault for fault in found if fault["type"] == "extra_forbidden"), found[0])
-    where: Any = node.get(inside, node) if inside else node
-    for step in first["loc"]:
-        if isinstance(where, CommentedMap | CommentedSeq) and (
-            step in where if isinstance(where, CommentedMap) else isinstance(step, int) and step < len(where)
-        ):
-            line = _line(where, step)
-            where = where[step]
-    name = ".".join(str(step) for step in ((inside, *first["loc"]) if inside else first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return _wrong(path, line, f"unknown key {name}", "Remove it, or correct its spelling.")
-    if first["type"] == "missing":
-        return _wrong(path, line, f"{name} is missing", "Add it.")
-    if first["type"] == "string_type":
-        return _wrong(path, line, f"{name} is not text", "Put it in quotes.")
-    return _wrong(path, line, f"{name}: {first['msg'].removeprefix('Value error, ')}", "Correct the value.")
-
-
-def _wrong(path: Path, line: int, what: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError(f"{path}:{line}: {what}. {remedy}")
-
-
-def _line(node: Any, key: Any) -> int:
-    try:
-        return int((node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]) + 1
-    except (KeyError, TypeError, AttributeError):
-        return int(node.lc.line) + 1
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, CommentedMap):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
-    return node
+def _check_register(path: Path, found: Organisations, groups: Sequence[tuple[PracticeGroup, int]]) -> None:
+    """Without a register every practice is asked about every patient: that must stay a handful. With one that is
+    suspended none is asked at all."""
+    services = (one for one in found.listed() if one.type is OrganisationType.NATIONAL_SERVICE and one.holds_records)
+    if any(service.stage in (Stage.LIVE, Stage.SUSPENDED) for service in services):
+        return
+    for group, line in groups:
+        if group.entry.holds_records and len(group) > MOST_WITHOUT_REGISTER:
+            what = f"{len(group)} practices of {group.name}, and nobody says which of them a patient is registered with"
+            remedy = "Name a register: a live entry of type national-service with connector pds."
+            raise wrong(path, line, what, remedy)

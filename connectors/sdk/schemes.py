@@ -69,14 +69,17 @@ class ClientCredentials(_Scheme):
 
 
 class BackendServices(_Scheme):
-    """SMART Backend Services: client credentials with a signed assertion (`private_key_jwt`, RFC 7523)."""
+    """SMART Backend Services: client credentials with a signed assertion (`private_key_jwt`, RFC 7523).
+
+    RS512 is what England's national API platform asks for; SMART itself names the other two.
+    """
 
     scheme: Literal["smart-backend-services"]
     token_url: TokenUrl
     client_id: str
     key_file: Path
     kid: str
-    algorithm: Literal["RS384", "ES384"] = "ES384"
+    algorithm: Literal["RS384", "ES384", "RS512"] = "ES384"
     scope: str = "system/*.rs"
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 from uuid import UUID, uuid5
 
 import msgspec
 
 from connectors.sdk.model import ODS_SYSTEM, Gap, Outcome, Resource, Section
-from gateway.manifest import AllergyState, Manifest, ManifestLine
+from gateway.find import Finding
+from gateway.manifest import AllergyState, Difference, Manifest, ManifestLine
 from gateway.search.page import Page
+from gateway.search.person import Person
 from gateway.search.query import Shown, Summary
 from gateway.search.summary import shaped
 
@@ -90,6 +93,55 @@ def searchset(
     )
 
 
+def found_set(finding: Finding, person: Person, *, public_base: str, moment: datetime, bundle_id: UUID) -> bytes:
+    """The searchset of a search for a person: the one who was found, or nobody, and in words what that means."""
+    base = public_base.rstrip("/") + "/fhir/R4/"
+    entries = [_entry(base, finding.patient, "match")] if finding.patient else []
+    outcome = {
+        "resourceType": "OperationOutcome",
+        "id": f"{bundle_id}-search",
+        "issue": [_finding_issue(finding, person)],
+    }
+    entries.append({"fullUrl": f"urn:uuid:{_sibling(bundle_id)}", "resource": outcome, "search": {"mode": "outcome"}})
+    tag = {"system": SOURCES_TAG, "code": found_header(finding), "display": finding.register.name}
+    parameters = urlencode(person.pairs, quote_via=quote, safe="/:,")
+    return to_json(
+        {
+            "resourceType": "Bundle",
+            "id": str(bundle_id),
+            "meta": {"lastUpdated": _instant(moment), "tag": [tag]},
+            "type": "searchset",
+            "timestamp": _instant(moment),
+            "total": int(finding.patient is not None),
+            "link": [{"relation": "self", "url": f"{base}Patient?{parameters}"}],
+            "entry": entries,
+        }
+    )
+
+
+def found_header(finding: Finding) -> str:
+    """As `sources_header`."""
+    return f"{finding.register.ods}={Outcome.ANSWERED}"
+
+
+def _finding_issue(finding: Finding, person: Person) -> dict[str, Any]:
+    name = finding.register.name
+    if finding.patient:
+        text = f"{name} knows one person who fits exactly. Check name, birth date and NHS number with the patient."
+        return _issue("information", "informational", text)
+    if finding.too_many:
+        add = " and ".join(person.could_add)
+        more = f"Add {add}" if add else "Ask for another proof of who the patient is, such as the NHS number"
+        text = f"{name} knows several people who fit. Nobody guesses which of them it is, so none is shown. {more}."
+        return _issue("warning", "multiple-matches", text)
+    text = (
+        f"{name} knows nobody who fits exactly and who can be shown here. This does not mean that there is no such "
+        "person: people whose details are restricted, and people who opted out of Connect Care, are never listed. "
+        "Check the spelling of the names and the birth date, or look in the national service."
+    )
+    return _issue("warning", "not-found", text)
+
+
 def sources_header(manifest: Manifest) -> str:
     """`G85005=answered, RJ2=timed-out;missing=allergies+medicines`: one piece for every source, ASCII."""
     return ", ".join(_piece(line, manifest.asked) for line in manifest.lines)
@@ -141,10 +193,14 @@ def _sibling(bundle_id: UUID) -> UUID:
 
 
 def issues(manifest: Manifest) -> list[dict[str, Any]]:
-    """One issue for each source, one for the allergies where they were asked for, one for what is never shown."""
+    """One issue for each source, one for the allergies where they were asked for, one for each element of the patient's
+    details in which sources differ, one for what is held back, one for what is never shown."""
     found = [_source_issue(line) for line in manifest.lines]
     if _tells_allergies(manifest):
         found.append(_allergies_issue(manifest))
+    found += [_issue("warning", "conflict", difference_sentence(difference)) for difference in manifest.differences]
+    if manifest.whereabouts:
+        found.append(_issue("warning", "suppressed", manifest.whereabouts))
     if manifest.never_shown:
         found.append(_issue("information", "informational", " ".join(manifest.never_shown)))
     return found or [_issue("information", "informational", "No organisation was asked.")]
@@ -162,6 +218,13 @@ def _source_issue(line: ManifestLine) -> dict[str, Any]:
     issue = _issue(severity, code, source_sentence(line))
     issue["details"]["coding"] = [{"system": ODS_SYSTEM, "code": line.source, "display": line.name}]
     return issue
+
+
+def difference_sentence(difference: Difference) -> str:
+    """What a reader must know before taking the record for this patient's (GP Connect: a consumer compares family name,
+    given name, gender and birth date, and shows any difference)."""
+    held = "; ".join(f"{name} has “{value}”" for name, value in difference.values)
+    return f"The {difference.element} differs: {held}. Check that this is the right patient."
 
 
 def source_sentence(line: ManifestLine) -> str:
@@ -192,7 +255,7 @@ def _of_sections(sections: Sequence[Section], state: str, why: str) -> str:
 
 def _allergies_issue(manifest: Manifest) -> dict[str, Any]:
     """The four mandated states (NHS CUI, PAB-0064), their exact words first."""
-    missing = [line.name for line in manifest.lines if line.lacks(Section.ALLERGIES)]
+    missing = [line.speaks_for or line.name for line in manifest.lines if line.lacks(Section.ALLERGIES)]
     names = ", ".join(missing)
     match manifest.allergies:
         case AllergyState.KNOWN:

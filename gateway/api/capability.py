@@ -21,13 +21,20 @@ from gateway.search.table import (
     NOT_FOR_PATIENT,
     OFFERED,
     PATIENT_IDENTIFIER,
+    PERSON_PARAMS,
     RESULT_PARAMS,
     SHOWN_TYPES,
     Param,
+    person_definition,
 )
 
 EVERYTHING: Final = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 _OAUTH_URIS: Final = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_FINDING: Final = (
+    "Where nobody knows the NHS number, a person is sought by family, given and birthdate, with gender and "
+    "address-postalcode if known, and without identifier or _id. The answer holds one Patient who fits exactly, "
+    "reduced to who they are, or none."
+)
 _OAUTH: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
     "code": "OAuth",
@@ -47,6 +54,7 @@ class Capabilities:
     """The statement for everybody, and for each role. Made once each, kept as bytes.
 
     `offered` are the sections that some connector offers; `sections_for` says which of them a role may ever see.
+    `finds_people`: a register takes part that can look for a person by name.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Capabilities:
         offered: frozenset[Section],
         sections_for: Callable[[Role], frozenset[Section]],
         oauth: OAuthAddresses | None = None,
+        finds_people: bool = False,
     ) -> None:
         self._fhir = public_base.rstrip("/") + "/fhir/R4"
         self._version = version
@@ -65,6 +74,7 @@ class Capabilities:
         self._offered = offered
         self._sections_for = sections_for
         self._oauth = oauth
+        self._finds_people = finds_people
         self._kept: dict[Role | None, bytes] = {}
 
     def document(self, role: Role | None = None) -> bytes:
@@ -103,7 +113,7 @@ class Capabilities:
             "security": self._security(),
         }
         if types:
-            rest["resource"] = [_resource(name) for name in types]
+            rest["resource"] = [_resource(name, finds_people=self._finds_people) for name in types]
         return rest
 
     def _security(self) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def _own_id(resource_type: str, param: Param) -> str:
     return f"{resource_type}-{param.name}"
 
 
-def _resource(resource_type: str) -> dict[str, Any]:
+def _resource(resource_type: str, *, finds_people: bool) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "type": resource_type,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
@@ -160,6 +170,9 @@ def _resource(resource_type: str) -> dict[str, Any]:
         "conditionalCreate": False,
         "searchParam": _search_params(resource_type),
     }
+    if resource_type == "Patient" and finds_people:
+        resource["searchParam"] += _person_params()
+        resource["documentation"] = _FINDING
     if resource_type == "Patient":
         resource["operation"] = [
             {
@@ -187,6 +200,11 @@ def _search_params(resource_type: str) -> list[dict[str, Any]]:
     skipped = NOT_FOR_PATIENT if resource_type == "Patient" else frozenset()
     found += [_listed(name, "special", says) for name, says in RESULT_PARAMS.items() if name not in skipped]
     return found
+
+
+def _person_params() -> list[dict[str, Any]]:
+    named = ((name, kind, says) for name, (kind, says, _) in PERSON_PARAMS.items() if name != BIRTHDATE.name)
+    return [_listed(name, kind, says, person_definition(name)) for name, kind, says in named]
 
 
 def _listed_param(resource_type: str, param: Param) -> dict[str, Any]:

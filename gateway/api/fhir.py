@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.api.door import journal_refusal, parts_of, template
 from gateway.api.http import FHIR_JSON, FORM, authorization, read_body, request_id
-from gateway.api.questions import Bundled, Failing, ReadById
+from gateway.api.questions import Bundled, Failing, PersonSearch, ReadById
 from gateway.errors import GatewayError, NotFound
 from gateway.record import Question
 from gateway.search.pairs import pairs_of
+from gateway.search.person import seeks_person
 from gateway.search.refuse import not_offered, repeated, wrong
 from gateway.search.representation import check_accept
 from gateway.search.table import SHOWN_TYPES
@@ -53,7 +54,9 @@ async def everything(request: Request, patient: str) -> Response:
 
 @router.get("/{resource_type}")
 async def search(request: Request, resource_type: str) -> Response:
-    """Search one type of one patient."""
+    """Search one type of one patient; or, by name and birth date, a person whose NHS number nobody knows."""
+    if resource_type == "Patient" and seeks_person(request.scope["query_string"]):
+        return await _find(request)
     return await _open(request, _of_type(request, resource_type) or _bundled(request, resource_type))
 
 
@@ -67,6 +70,8 @@ async def post_search(request: Request, resource_type: str) -> Response:
         form = await read_body(request, parts_of(request).settings.max_body_bytes, frozenset({FORM}))
     except GatewayError as error:
         return await _open(request, Failing(template(request, resource_type), request_id(request), error))
+    if resource_type == "Patient" and seeks_person(request.scope["query_string"], form):
+        return await _find(request, form)
     return await _open(request, _bundled(request, resource_type, form=form), form)
 
 
@@ -119,6 +124,17 @@ class Answered(Response):
     def __init__(self, rendered: Rendered) -> None:
         super().__init__(rendered.body, headers=dict(rendered.headers))
         self._rendered = rendered
+
+
+async def _find(request: Request, form: bytes = b"") -> Response:
+    parts, door = parts_of(request), template(request, "Patient")
+    try:
+        _check_accept(request, form)
+    except GatewayError as error:
+        return await _open(request, Failing(door, request_id(request), error), form)
+    search = PersonSearch(door, request_id(request), request.scope["query_string"], parts.settings.public_url, form)
+    rendered = await parts.people.find(authorization(request), search)
+    return Response(rendered.body, headers=dict(rendered.headers))
 
 
 async def _open(request: Request, question: Question, form: bytes = b"") -> Response:

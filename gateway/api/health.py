@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from connectors.sdk.organisations import Organisation, Stage
+from connectors.sdk.organisations import Organisation, PracticeGroup, Stage
 from gateway.api.door import opened, parts_of
 from gateway.choice.may import demand
-from gateway.fan_out import SourceState
+from gateway.shadow import Shadow
+from gateway.sources import SourceState
 
 router = APIRouter(tags=["health"])
 SEE_SOURCES: Final = "see-sources"
-_LISTED: Final = frozenset({Stage.LIVE, Stage.SANDBOX, Stage.SUSPENDED})
+_TOLD: Final = frozenset({Stage.LIVE, Stage.SHADOW, Stage.SUSPENDED})
 
 
 @router.get("/livez")
@@ -35,18 +37,36 @@ async def readyz(request: Request, response: Response) -> dict[str, str]:
 async def sources(request: Request) -> dict[str, Any]:
     """The state of each organisation's system, as this worker has seen it. It says nothing about any patient.
 
-    A suspended one is listed as well, as what it is: nobody asks it, so it has neither breaker nor outcome.
+    A suspended one is listed as well, as what it is: nobody asks it, so it has neither breaker nor outcome. One in
+    shadow says what its answers came to, in counts. Of a group of practices those are listed that were asked lately.
     """
     async with opened(request) as door:
-        policy = door.parts.policy
-        demand(lambda action, who: policy.may(action, who.role, who.organisation_type), SEE_SOURCES, door.caller)
-        states = door.parts.fan_out.states
-        listed = [entry for entry in door.parts.organisations if entry.holds_records and entry.stage in _LISTED]
-        return {"sources": [_line(entry, states.get(entry.ods)) for entry in listed]}
+        parts = door.parts
+        demand(lambda action, who: parts.policy.may(action, who.role, who.organisation_type), SEE_SOURCES, door.caller)
+        told = [entry for entry in parts.organisations.listed() if entry.holds_records and entry.stage in _TOLD]
+        groups = [group for group in parts.organisations.groups() if group.entry.holds_records]
+        states = parts.fan_out.states
+        return {
+            "sources": [_line(entry, states.get(entry.ods), parts.shadow) for entry in told],
+            "practiceGroups": [_group(group, states, parts.shadow) for group in groups],
+        }
 
 
-def _line(organisation: Organisation, state: SourceState | None) -> dict[str, Any]:
+def _group(group: PracticeGroup, states: Mapping[str, SourceState], shadow: Shadow) -> dict[str, Any]:
+    asked = ((group.get(ods), state) for ods, state in states.items() if ods in group)
     return {
+        "name": group.name,
+        "type": group.type,
+        "stages": sorted(group.stages),
+        "joined": group.entry.joined,
+        "sections": sorted(group.entry.sections),
+        "practices": len(group),
+        "asked": [_line(practice, state, shadow) for practice, state in asked if practice is not None],
+    }
+
+
+def _line(organisation: Organisation, state: SourceState | None, shadow: Shadow) -> dict[str, Any]:
+    line = {
         "ods": organisation.ods,
         "name": organisation.name,
         "type": organisation.type,
@@ -58,3 +78,4 @@ def _line(organisation: Organisation, state: SourceState | None) -> dict[str, An
         "lastSuccess": state and state.last_success,
         "typicalMilliseconds": state and state.typical_ms,
     }
+    return line | {"shadow": shadow.seen(organisation.ods)} if organisation.is_shadowed else line

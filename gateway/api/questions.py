@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connectors.sdk.model import SECTION_OF_TYPE, Item, Resource, Section
-from gateway.api.bundle import SOURCES_HEADER, searchset, sources_header, to_json
+from gateway.api.bundle import SOURCES_HEADER, found_header, found_set, searchset, sources_header, to_json
 from gateway.api.http import FHIR_JSON
 from gateway.caller.model import Caller
 from gateway.errors import GatewayError, NobodyAnswered, NotFound
+from gateway.find import Finding
 from gateway.locate import Look
 from gateway.manifest import Manifest
 from gateway.same_as import as_linkage
@@ -21,6 +22,7 @@ from gateway.search.include import may_include, referred
 from gateway.search.page import Pager, digest_of
 from gateway.search.pairs import pairs_of
 from gateway.search.parse import nhs_number, parse, parse_everything, parse_read
+from gateway.search.person import Person, parse_person
 from gateway.search.query import Continuation, Query, Reading, Resolve
 from gateway.search.summary import shaped
 from gateway.shown import Rendered, Shown
@@ -92,6 +94,33 @@ class Bundled:
         return [
             item for item in shown.items if item.section is Section.DEMOGRAPHICS and item.sealed_id != query.patient
         ]
+
+
+@dataclass(slots=True)
+class PersonSearch:
+    """A search of Patient by name and birth date: who is this? It goes its own way (`gateway.find`)."""
+
+    door: str
+    request_id: str
+    raw_query: bytes
+    public_url: str
+    form: bytes = b""
+    sought: Person | None = field(default=None, init=False)
+
+    def person(self) -> Person:
+        """Parse the parameters. Raises BadRequest."""
+        self.sought = parse_person(pairs_of(self.raw_query, self.form))
+        return self.sought
+
+    def answer(self, finding: Finding) -> Rendered:
+        """The searchset: one Patient or none, and what that means."""
+        if self.sought is None:
+            raise AssertionError("person comes before answer")
+        body = found_set(
+            finding, self.sought, public_base=self.public_url, moment=datetime.now(UTC), bundle_id=uuid.uuid4()
+        )
+        headers = {"Content-Type": FHIR_JSON, SOURCES_HEADER: found_header(finding)}
+        return Rendered(body, headers, [], int(finding.patient is not None))
 
 
 @dataclass(slots=True)

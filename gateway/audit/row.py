@@ -16,10 +16,13 @@ class Kind(StrEnum):
     INTENT = "intent"
     RELEASE = "release"
     REFUSAL = "refusal"
+    PERSON_SOUGHT = "person-sought"
+    PERSON_ANSWERED = "person-answered"
     SHARING_CHOICE = "sharing-choice"
     PERMISSION_GRANTED = "permission-granted"
     PERMISSION_WITHDRAWN = "permission-withdrawn"
     AUDIT_READ = "audit-read"
+    SOURCE_TRIED = "source-tried"
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +67,16 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one source said, as the manifest has it."""
+    """What one source said, as the manifest has it.
+
+    `stage` is "shadow" where it was asked all the same, in the background, and nothing of its answer is shown.
+    """
 
     outcome: str
     gaps: dict[str, str] = {}
     took_ms: float = 0.0
     detail: str = ""
+    stage: str = ""
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +93,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `door` is the route's template and method (never a path with an identifier in it). `seen` counts released items
     by section, `seen_ids` lists them as {sealed prefix: [digest, …]}; `total` is the number of matches that the answer
     told, which is all that a count-only answer tells; `withheld` and `outlined` count by rule id what the policy kept
-    back: they exist here and nowhere else.
+    back: they exist here and nowhere else. A search for a person is two rows, before the register is asked and before
+    it is answered: `subject` is the keyed tag of the question, never a name; the second names the patient who was
+    found.
     """
 
     kind: Kind

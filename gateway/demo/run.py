@@ -25,6 +25,7 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
+from connectors.sdk.organisations import Organisation
 from gateway import log, startup
 from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
@@ -32,6 +33,7 @@ from gateway.demo import state as demo_state
 from gateway.demo.token import demo_client, fetch_token, soon
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
+from gateway.taking_part import load_register
 
 AUDIENCE: Final = "connect-care"
 _HOST: Final = "127.0.0.1"
@@ -70,7 +72,7 @@ def run(options: DemoOptions) -> None:
             settings,
             listener,
             lambda: _prepare(settings, around["people"]),
-            lambda: _welcome(public_url, data, around),
+            lambda: _welcome(settings, around),
         )
 
 
@@ -252,19 +254,26 @@ async def _prepare(settings: Settings, people: Iterable[dict[str, Any]]) -> None
             await client.post("/sharing-choices", body, deadline=soon(), headers=headers)
 
 
-def _welcome(public_url: str, data: Path, around: dict[str, Any]) -> None:
+def _sandbox_line(ods: str, control: str, organisation: Organisation | None) -> str:
+    shadow = "   in shadow: asked, never shown" if organisation is not None and organisation.is_shadowed else ""
+    return f"  {ods:<7} {control}{shadow}"
+
+
+def _welcome(settings: Settings, around: dict[str, Any]) -> None:
     """What a person needs to begin: addresses, people, patients and a first command."""
+    public_url = settings.public_url
     port = public_url.rsplit(":", 1)[1]
+    organisations = load_register(settings)
     first = around["people"][0]["nhsNumber"]
     lines = [
         "",
         f"Connect Care runs on {public_url}   (Ctrl-C stops it)",
         f"  FHIR API           {public_url}/fhir/R4/metadata",
         f"  identity provider  {around['issuer']}",
-        f"  data               {data}",
+        f"  data               {settings.data_dir}",
         "",
         'Sandbox organisations (POST {"mode": "slow"|"broken"|"hung"|"lying"|"well"} to make one misbehave)',
-        *(f"  {ods:<7} {control}" for ods, control in sorted(around["control"].items())),
+        *(_sandbox_line(ods, control, organisations.get(ods)) for ods, control in sorted(around["control"].items())),
         "",
         "Who can sign in: connectcare demo token --as ROLE",
         "  gp, hospital-doctor, nurse, district-nurse, occupational-therapist, social-worker, privacy-officer,",

@@ -25,6 +25,7 @@ _MEMO_LIMIT: Final = 20_000
 _SERVICE: Final = ("Service", "connect-care")
 DOORS: Final = (
     "open-record",
+    "find-person",
     "ask-permission",
     "ask-best-interests",
     "read-own-permissions",

@@ -214,7 +214,7 @@ def _meta(resource: Resource) -> Resource:
     meta = resource.get("meta", {})
     kept: Resource = {name: _bare(meta[name]) for name in _META_KEPT if name in meta}
     tags = [{name: tag[name] for name in _TAG_KEPT if name in tag} for tag in meta.get("tag", ())]
-    kept["tag"] = [*(tag for tag in tags if tag), SUBSETTED]
+    kept["tag"] = [*(tag for tag in tags if tag and tag != SUBSETTED), SUBSETTED]
     return kept
 
 

@@ -21,6 +21,7 @@ from gateway.search.table import (
     EVERYTHING_PARAMS,
     LAST_UPDATED,
     OFFERED,
+    PERSON_REQUIRED,
     READ_PARAMS,
     SHOWN_TYPES,
     search_names,
@@ -49,7 +50,7 @@ def parse(resource_type: str, pairs: RawPairs) -> Query | Continuation:
     Raises NotSupported for a type or parameter that isn't offered, BadRequest for a value that can't be read,
     NotAcceptable for a `_format` that isn't JSON.
     """
-    given = _once(pairs, f"{_offered_type(resource_type)} can be searched by", search_names(resource_type))
+    given = once(pairs, f"{_offered_type(resource_type)} can be searched by", search_names(resource_type))
     if "_cursor" in given:
         return Continuation(resource_type, _cursor(given))
     if resource_type == "Patient":
@@ -70,7 +71,7 @@ def parse(resource_type: str, pairs: RawPairs) -> Query | Continuation:
 def parse_everything(patient_id: str, pairs: RawPairs) -> Query | Continuation:
     """`Patient/{id}/$everything`: `_type`, `_count`, and `_cursor` for further pages."""
     patient = nhs_number(patient_id, "id")
-    given = _once(pairs, "$everything takes", EVERYTHING_PARAMS)
+    given = once(pairs, "$everything takes", EVERYTHING_PARAMS)
     if "_cursor" in given:
         return Continuation("Patient", _cursor(given), everything=True, patient=patient)
     return Query(
@@ -86,7 +87,7 @@ def parse_everything(patient_id: str, pairs: RawPairs) -> Query | Continuation:
 
 def parse_read(resource_type: str, pairs: RawPairs) -> Reading:
     """The parameters of a read by id: `_summary` (but count) and `_elements`."""
-    given = _once(pairs, f"Reading {_offered_type(resource_type)} by id takes", READ_PARAMS)
+    given = once(pairs, f"Reading {_offered_type(resource_type)} by id takes", READ_PARAMS)
     summary = _summary(given)
     if summary is Summary.COUNT:
         raise wrong("_summary", "counts the matches of a search; a read takes true, text, data or false.")
@@ -111,7 +112,9 @@ def _offered_type(resource_type: str) -> str:
     return resource_type
 
 
-def _once(pairs: RawPairs, where: str, offered: Sequence[str]) -> dict[str, str]:
+def once(pairs: RawPairs, where: str, offered: Sequence[str]) -> dict[str, str]:
+    """The parameters by name. Raises NotSupported for one that isn't `offered`, BadRequest for one given twice or that
+    can't be read."""
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in offered:
@@ -188,7 +191,10 @@ def _patient_by_number(given: Given) -> str:
     if "_id" in given:
         numbers.add(nhs_number(given["_id"], "_id"))
     if not numbers:
-        told = f"is required: a patient is found as identifier={NHS_NUMBER_SYSTEM}| and the NHS number."
+        told = (
+            f"is required: a patient is found as identifier={NHS_NUMBER_SYSTEM}| and the NHS number. Where nobody "
+            f"knows the number: by {', '.join(PERSON_REQUIRED)}."
+        )
         raise wrong("identifier", told, "search.patient-required")
     if len(numbers) > 1:
         raise wrong("identifier", "and `_id` name different patients.", "search.nhs-number")

@@ -70,6 +70,20 @@ BIRTHDATE: Final = Param(
     "birthdate", Kind.DATE, ("birthDate",), _R4 + "individual-birthdate", "The exact date of birth"
 )
 
+NHS_NUMBER_PARAMS: Final = ("identifier", "_id")
+PERSON_PARAMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
+    {
+        "family": ("string", "To find a person, with given and birthdate: the whole family name", "individual-family"),
+        "given": ("string", "The given name or names, whole", "individual-given"),
+        "birthdate": ("date", BIRTHDATE.says, "individual-birthdate"),
+        "gender": ("token", "male, female, other or unknown; may be added", "individual-gender"),
+        "address-postalcode": ("string", "The whole postcode; may be added", "individual-address-postalcode"),
+    }
+)
+"""What a person is found by whose NHS number nobody knows: name -> (type, what it takes, R4's SearchParameter). Here
+they aren't filters: all that are given must fit exactly, and one person alone."""
+PERSON_REQUIRED: Final = ("family", "given", "birthdate")
+
 RESULT_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "_count": "How many entries a page holds, 0 to 1000; 0 asks for the count alone",
@@ -86,6 +100,11 @@ RESULT_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
 NOT_FOR_PATIENT: Final = frozenset({"_sort"})
 EVERYTHING_PARAMS: Final = ("_type", "_count", "_format", "_cursor")
 READ_PARAMS: Final = ("_summary", "_elements", "_format")
+
+
+def person_definition(name: str) -> str:
+    """R4's own SearchParameter of one of PERSON_PARAMS."""
+    return _R4 + PERSON_PARAMS[name][2]
 
 
 def _token(name: str, path: str, defined: str, says: str, system: str = "") -> Param:
@@ -258,7 +277,7 @@ OFFERED: Final[Mapping[str, Offer]] = MappingProxyType(
         ),
     }
 )
-"""The searchable types but Patient, which is found by NHS number alone."""
+"""The searchable types but Patient, which is found by NHS number, or sought by name (PERSON_PARAMS)."""
 
 SHOWN_TYPES: Final = ("Patient", *OFFERED)
 """Every type that the FHIR door can be asked for."""
@@ -268,5 +287,5 @@ def search_names(resource_type: str) -> tuple[str, ...]:
     """Every parameter name that a search of this type takes, the patient's first."""
     if resource_type == "Patient":
         results = (name for name in RESULT_PARAMS if name not in NOT_FOR_PATIENT)
-        return ("identifier", "_id", "birthdate", *results)
+        return (*NHS_NUMBER_PARAMS, "birthdate", *results)
     return ("patient", *OFFERED[resource_type].params, "_id", "_lastUpdated", *RESULT_PARAMS)

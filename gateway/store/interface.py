@@ -46,6 +46,8 @@ class Store(Protocol):
     async def release(self, row: Row) -> int:
         """Append a release row, if the patient has not opted out and the permission `row.permission` still holds.
 
+        The answer to a search for a person needs no permission: it says who somebody is, and shows no record.
+
         Choice and permission are re-read inside the same transaction. Where either says no, a refusal row (rule
         `choice.opted-out` or `permission.ended`) is committed instead and `OptedOut` / `NoPermission` is raised.
         """

@@ -21,10 +21,12 @@ def release_objection(
     """Why the row's record may not be released at this moment; None where it may.
 
     The permission must hold when the row was made and now, by the store's own clock: neither a slow queue nor a row
-    dated back can outlive it.
+    dated back can outlive it. The answer to a search for a person shows no record, so it needs none.
     """
     if _is_out(choice):
         return opted_out_meanwhile()
+    if row.kind is Kind.PERSON_ANSWERED:
+        return None
     if permission is None or not _is_for(permission, row):
         return permission_ended()
     if not (permission.holds_at(row.at) and permission.holds_at(now)):

@@ -87,7 +87,7 @@ class SqliteStore:
         return await self._write(tables.append, row)
 
     async def release(self, row: Row) -> int:
-        if row.kind is not Kind.RELEASE:
+        if row.kind not in (Kind.RELEASE, Kind.PERSON_ANSWERED):
             raise ValueError("only a release row can be released")
         return await self._unless_refused(_release, row, self._clock)
 

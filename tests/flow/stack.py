@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,15 +19,16 @@ from connectors.fhir_r4.sandbox.holdings import Holdings
 from connectors.fhir_r4.sandbox.server import FhirServer
 from connectors.kit.faults import Mode
 from connectors.kit.sandbox import Sandbox
+from connectors.kit.serve import standing_in
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import Httpx2Transport, Limits
-from connectors.sdk.organisations import Organisations
+from connectors.sdk.organisations import Organisation, load_organisations
 from gateway.app import Outside, create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import Demo
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 
 GRACE, TOMASZ, AALIYAH, WINSTON, DANIEL, SIOBHAN = (
     "9990000409", "9990000476", "9990000549", "9990000611", "9990000689", "9990000751",
@@ -35,6 +37,8 @@ MIA, RAJESH, ELSIE, HAROLD = "9990000824", "9990000891", "9990000964", "99900010
 STRANGER = "9990009996"
 ISSUER = "http://127.0.0.1:9/demo"
 AUDIENCE = "connect-care"
+SHIPPED: Path = Settings.model_fields["organisations_file"].default
+ORGANISATIONS = Path(__file__).with_name("organisations.yaml")
 SOURCES = ("RJ2", "G85005", "G85004", "G83021", "RPG", "709", "703")
 
 
@@ -105,27 +109,43 @@ def sandbox_without(ods: str, without: frozenset[str], *, canaries: bool) -> San
     return Sandbox(ods, FhirServer(kept, FLAVOURS.get(ods, PRACTICE)), canaries=held.canaries)
 
 
+def shipped(*, canaries: bool = True) -> dict[str, Sandbox]:
+    """The sandboxes of the register that is shipped, by ODS code, as the demo starts them."""
+    found = standing_in(load_organisations(SHIPPED))
+    return {
+        one.ods: importlib.import_module(f"connectors.{one.connector}.sandbox").create_app(one.ods, canaries=canaries)
+        for one in found
+    }
+
+
 @asynccontextmanager
 async def running(
-    data: Path, *, canaries: bool = True, without: frozenset[str] = frozenset(), **settings: Any
+    data: Path,
+    *,
+    canaries: bool = True,
+    without: frozenset[str] = frozenset(),
+    others: Mapping[str, Sandbox] | None = None,
+    instead: Mapping[str, Connector] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Stack]:
     """A gateway with its data in `data`; settings as given, else the demo's.
 
-    `without`: the canaries of resources that no source holds in this world.
+    `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
+    and in place of the usual ones. `instead`: connectors in place of those to a sandbox.
     """
     key_file = data / "master.key"
     if not key_file.exists():
         new_master_key(key_file)
     demo = Demo(ISSUER, AUDIENCE)
-    sandboxes = {ods: sandbox_without(ods, without, canaries=canaries) for ods in SOURCES}
+    usual = {ods: sandbox_without(ods, without, canaries=canaries) for ods in SOURCES}
+    sandboxes = {**usual, **(others or {})}
 
-    def connectors(organisations: Organisations) -> dict[str, Connector]:
-        return {
-            entry.ods: connect(
-                entry, transport=Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods]))
-            )
-            for entry in organisations.sources()
-        }
+    given_connectors = instead or {}
+
+    def connected(entry: Organisation) -> Connector:
+        if entry.ods in given_connectors:
+            return given_connectors[entry.ods]
+        return connect(entry, transport=Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods])))
 
     given = {
         "profile": "demo",
@@ -135,10 +155,11 @@ async def running(
         "issuers": (
             IssuerSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), allow_insecure_loopback=True),
         ),
-        "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in SOURCES},
+        "organisations_file": ORGANISATIONS,
+        "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }
-    app = create_app(load_settings(None, **given), Outside(connectors, demo.fetch))
+    app = create_app(load_settings(None, **given), Outside(connected, demo.fetch))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000") as client,

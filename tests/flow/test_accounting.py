@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Settings
-from tests.flow.stack import DANIEL, ELSIE, GRACE, MIA, SIOBHAN, Stack, outcome, resources, running
+from tests.flow.stack import DANIEL, ELSIE, GRACE, MIA, ORGANISATIONS, SIOBHAN, Stack, outcome, resources, running
 
 
 @pytest.mark.parametrize("patient", [DANIEL, GRACE, SIOBHAN, MIA, ELSIE])
@@ -32,10 +31,10 @@ async def test_a_search_names_the_organisations_that_hold_none_of_it(stack: Stac
 
 
 async def test_a_suspended_source_is_a_gap(tmp_path: Path) -> None:
-    shipped = Settings.model_fields["organisations_file"].default.read_text()
-    entry = shipped.index("ods: G85005")
+    everybody = ORGANISATIONS.read_text()
+    entry = everybody.index("ods: G85005")
     file = tmp_path / "organisations.yaml"
-    file.write_text(shipped[:entry] + shipped[entry:].replace("stage: sandbox", "stage: suspended", 1))
+    file.write_text(everybody[:entry] + everybody[entry:].replace("stage: live", "stage: suspended", 1))
     async with running(tmp_path, organisations_file=file) as stack:
         await stack.agree(GRACE, "hospital-doctor")
         before = stack.sandboxes["G85005"].state()["calls"]["total"]

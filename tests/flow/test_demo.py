@@ -115,8 +115,10 @@ def test_it_says_all_that_one_needs_to_begin(demo: Demo) -> None:
         assert person["nhsNumber"] in demo.welcome
     for role in ROLES:
         assert role in demo.welcome
-    for ods in ("RJ2", "G85005", "RPG", "709", "703"):
+    for ods in ("RJ2", "G85005", "X26", "RPG", "709", "703"):
         assert f"/_sandbox/{ods}" in demo.welcome
+    shadows = [line.split()[0] for line in demo.welcome.splitlines() if line.endswith("in shadow: asked, never shown")]
+    assert shadows == ["703", "709", "RPG"]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -141,7 +143,10 @@ def test_the_readme_story(demo: Demo) -> None:
         assert headers["location"]
         status, body, headers = demo.call(everything, token)
         assert status == 200
-        assert headers["connect-care-sources"].count("=") == 7
+        told = dict(line.split(";")[0].split("=") for line in headers["connect-care-sources"].split(", "))
+        shadows = dict.fromkeys(("RPG", "709", "703"), "not-asked")
+        assert told.keys() == {"RJ2", "G85005", "X26", *shadows}
+        assert told | shadows == told
         records[role] = body
     assert len(records["social-worker"]) < len(records["gp"]) / 2
     assert "CANARY" in records["gp"]

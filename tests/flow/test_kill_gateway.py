@@ -40,7 +40,7 @@ def world(tmp_path: Path) -> Iterator[Gateway]:
         issuer = stack.enter_context(identity_provider(tmp_path))
         entries = [
             organisation("RJ2", "acute-trust", address, patient_by="identifier"),
-            {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "sandbox"},
+            {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"},
         ]
         yield stack.enter_context(gateway(tmp_path, issuer, entries))
 

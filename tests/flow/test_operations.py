@@ -135,7 +135,7 @@ def register(tmp_path: Path, *stages: str) -> Path:
     """Trusts with these stages, beside the practice of the demo's GP."""
     practice = {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"}
     trust = {"name": "A trust", "type": "acute-trust", "connector": "fhir_r4", "sections": ["results"]}
-    officer = {"ods": "RJ2", "address": "http://rj2.sandbox/fhir", "stage": "sandbox", **trust}
+    officer = {"ods": "RJ2", "address": "http://rj2.sandbox/fhir", "stage": "live", **trust}
     others = [
         {"ods": f"RX{n}", "stage": stage, "address": f"https://rx{n}.example/fhir", **trust}
         for n, stage in enumerate(stages)
@@ -152,7 +152,7 @@ async def test_a_suspended_source_is_listed_as_what_it_is(tmp_path: Path) -> Non
         assert answer.status_code == 200, answer.text
         listed = {source["ods"]: source for source in answer.json()["sources"]}
         assert list(listed) == ["RJ2", "RX0"]
-        assert (listed["RJ2"]["stage"], listed["RJ2"]["breaker"]) == ("sandbox", "closed")
+        assert (listed["RJ2"]["stage"], listed["RJ2"]["breaker"]) == ("live", "closed")
         assert listed["RX0"] == {
             "ods": "RX0",
             "name": "A trust",

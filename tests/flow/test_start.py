@@ -17,8 +17,8 @@ from gateway.store.folder import Folder
 from tests.flow.stack import ISSUER
 from tests.processes import organisation
 
-PRACTICE = organisation("G85005", "gp-practice", "https://g85005.example/fhir")
-LIVE = {**PRACTICE, "stage": "live"}
+LIVE = organisation("G85005", "gp-practice", "https://g85005.example/fhir")
+JOINING = {**LIVE, "stage": "shadow"}
 
 
 def organisations(folder: Path, *entries: dict[str, Any]) -> None:
@@ -26,11 +26,11 @@ def organisations(folder: Path, *entries: dict[str, Any]) -> None:
 
 
 def unknown_key(folder: Path) -> None:
-    organisations(folder, {**LIVE, "adress": "x"})
+    organisations(folder, {**JOINING, "adress": "x"})
 
 
 def twice(folder: Path) -> None:
-    organisations(folder, LIVE, LIVE)
+    organisations(folder, JOINING, JOINING)
 
 
 def no_such_date(folder: Path) -> None:
@@ -39,7 +39,22 @@ def no_such_date(folder: Path) -> None:
 
 
 def a_sandbox(folder: Path) -> None:
-    organisations(folder, PRACTICE)
+    organisations(folder, {**JOINING, "address": "sandbox"})
+
+
+def no_grade(folder: Path) -> None:
+    organisations(folder, LIVE)
+
+
+def a_long_list(folder: Path) -> None:
+    (folder / "list.csv").write_text("ods,name\n" + "".join(f"G{n:05},Practice {n}\n" for n in range(21)))
+    shared = {key: JOINING[key] for key in ("stage", "connector", "address", "sections")}
+    organisations(folder, {"practices": "list.csv", **shared})
+
+
+def a_wrong_list(folder: Path) -> None:
+    a_long_list(folder)
+    (folder / "list.csv").write_text("ods,name\nG85005,South Lewisham\ng85004,Jenner\n")
 
 
 def no_key(folder: Path) -> None:
@@ -65,7 +80,7 @@ def nothing(_folder: Path) -> None:
 def write(folder: Path, **more: Any) -> Path:
     """A production that would start."""
     new_master_key(folder / "master.key")
-    organisations(folder, LIVE)
+    organisations(folder, JOINING)
     settings = {
         "public_url": "https://connectcare.example",
         "data_dir": str(folder / "data"),
@@ -104,7 +119,14 @@ def serve(file: Path) -> tuple[int, str]:
         (unknown_key, {}, "organisations.yaml:1: unknown key adress. Remove it, or correct its spelling."),
         (twice, {}, "organisations.yaml:1: ODS code G85005 stands twice. Keep one entry for each organisation."),
         (no_such_date, {}, "organisations.yaml:3: a date that doesn't exist (month must be in 1..12). Correct it."),
-        (a_sandbox, {}, "G85005 is a sandbox or has a plain HTTP address. Give its https address and stage: live"),
+        (a_sandbox, {}, "G85005 is a sandbox or has a plain HTTP address. Give the https address of its system."),
+        (
+            no_grade,
+            {},
+            "G85005 is live, but its connector fhir_r4 has not earned silver there. Run connectcare connector",
+        ),
+        (a_long_list, {}, "organisations.yaml:1: 21 practices of list.csv, and nobody says which of them a patient is"),
+        (a_wrong_list, {}, "list.csv:3: 'g85004' is no ODS code. Give 2 to 6 capital letters and digits."),
         (no_key, {}, "master.key can't be read (No such file or directory). Make one: connectcare keys new FILE"),
         (short_key, {}, "master.key must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE"),
         (open_key, {}, "master.key is open to others than its owner. Close it: chmod 600 "),

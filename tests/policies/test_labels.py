@@ -93,10 +93,10 @@ def test_a_contact_with_a_mental_health_trust_is_labelled_by_its_source(policy: 
     assert labels_of(policy, contact, team) == {"e": {"MH"}, "t": set()}
 
 
-def test_in_a_mixed_trust_a_contact_is_labelled_by_its_service(policy: Policy) -> None:
+def test_in_a_mixed_trust_every_contact_is_labelled_by_the_kind_of_trust(policy: Policy) -> None:
     district_nursing = item("Encounter", "d", "RPG", serviceType=code("931801000000101"))
     community_team = item("Encounter", "m", "RPG", serviceType=code("89301000000108"))
-    assert labels_of(policy, district_nursing, community_team) == {"d": set(), "m": {"MH"}}
+    assert labels_of(policy, district_nursing, community_team) == {"d": {"MH"}, "m": {"MH"}}
 
 
 def test_an_item_that_was_not_examined_stops_the_record(policy: Policy) -> None:

@@ -27,7 +27,7 @@ EXPECTED: Final = {
     Role.DISTRICT_NURSE: ("R0690 R0700", TRUSTS - {OrganisationType.MENTAL_HEALTH_TRUST}),
     Role.OCCUPATIONAL_THERAPIST: ("R0950 R0960 R0970 R0980 R8003 R9550", TRUSTS | {OrganisationType.COUNCIL}),
     Role.SOCIAL_WORKER: ("R1330 R1340 R8014 R9520 R9570 R9590 R9605", TRUSTS | {OrganisationType.COUNCIL}),
-    Role.PRIVACY_OFFICER: ("R0001 R5105", set(OrganisationType) - {OrganisationType.COMMISSIONER}),
+    Role.PRIVACY_OFFICER: ("R0001 R5105", TRUSTS | {OrganisationType.GP_PRACTICE, OrganisationType.COUNCIL}),
 }
 
 
@@ -49,6 +49,7 @@ def test_general_codes_are_told_apart_by_the_type_of_organisation() -> None:
         OrganisationType.GP_PRACTICE: Role.GP,
         OrganisationType.COUNCIL: None,
         OrganisationType.COMMISSIONER: Role.COMMISSIONER,
+        OrganisationType.NATIONAL_SERVICE: None,
     }
     community = {OrganisationType.COMMUNITY_TRUST, OrganisationType.MENTAL_HEALTH_AND_COMMUNITY_TRUST}
     assert {type_ for type_, role in r8001.items() if role is Role.DISTRICT_NURSE} == community

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from connectors.sdk import errors
-from connectors.sdk.model import Answer, Ask, Gap, Outcome, Section
+from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought, Section
 from gateway.breaker import BreakerState
-from gateway.fan_out import FanOut
-from tests.unit.pipeline import PRACTICE, TRUST, an_ask, an_item, answered, patient
+from gateway.fan_out import FanOut, NoFinder, TurnedAway
+from tests.unit.pipeline import ASKED_BY, PRACTICE, TRUST, an_ask, an_item, answered, patient
 
 Behaviour = Callable[[Ask], Awaitable[Any]]
 
@@ -177,6 +178,9 @@ async def test_a_deadline_that_is_past_is_not_waited_for() -> None:
         Answer(TRUST, Outcome.ANSWERED, [an_item(PRACTICE, patient())]),
         Answer(TRUST, Outcome.NO_RECORD, [an_item(TRUST, patient())]),
         Answer(TRUST, Outcome.NO_RECORD, gaps={Section.ALLERGIES: Gap.FAILED}),
+        Answer(TRUST, Outcome.PARTIAL, gaps={"allergy": "gone"}),  # type: ignore[dict-item]
+        Answer(TRUST, Outcome.PARTIAL, gaps=[Section.ALLERGIES]),  # type: ignore[arg-type]
+        Answer(TRUST, "answered"),  # type: ignore[arg-type]
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -475,3 +479,99 @@ async def test_every_ask_has_its_answer_in_a_storm_of_behaviours() -> None:
     for asks, answers in zip(asked, records, strict=True):
         assert [answer.source for answer in answers] == list(asks)
         assert all(answer.gaps for answer in answers if answer.outcome.leaves_gap)
+
+
+# --- What follows from an Answer, and a search for a person ----------------------------------------------------------
+
+
+async def test_what_follows_from_an_answer_is_asked_as_soon_as_it_is_there() -> None:
+    asked_at: dict[str, float] = {}
+
+    def source(ods: str, seconds: float) -> Source:
+        async def behave(ask: Ask) -> Answer:
+            asked_at[ods] = now()
+            await asyncio.sleep(seconds)
+            return answered(ods, patient())
+
+        return Source(behave)
+
+    fan_out = FanOut({TRUST: source(TRUST, 0.3), "X26": source("X26", 0.05), PRACTICE: source(PRACTICE, 0.0)})
+    started = now()
+    answers = await fan_out.ask(
+        {"X26": soon(1), TRUST: soon(1)}, lambda answer: {PRACTICE: soon(1)} if answer.source == "X26" else {}
+    )
+    assert [answer.source for answer in answers] == ["X26", PRACTICE, TRUST]
+    assert 0.04 < asked_at[PRACTICE] - started < 0.25
+    assert now() - started < 0.5
+
+
+async def test_an_error_is_kept_with_its_answer() -> None:
+    for error in (errors.Invalidated("x"), errors.Superseded("9990000026"), errors.Unwell("x")):
+        answer, fan_out = await ask_one(raising(error))
+        assert answer.error is error
+        assert "9990000026" not in repr(answer) + answer.told + answer.detail
+    replaced, fan_out = await ask_one(raising(errors.Superseded("9990000026")), failures=1)
+    assert replaced.outcome is Outcome.FAILED
+    assert fan_out.states[TRUST].breaker.state is BreakerState.CLOSED
+
+
+SOUGHT = PersonSought("Adebayo", "Grace", "1958-03-12", ASKED_BY, 0.0, "request-1")
+
+
+class Finding(Source):
+    """A register that finds as a test says."""
+
+    async def find(self, sought: PersonSought) -> Found:
+        found: Found = await self.behave(sought)  # type: ignore[arg-type]
+        return found
+
+
+async def find(behave: Behaviour, seconds: float = 0.2, **options: Any) -> tuple[Found | Exception, FanOut]:
+    fan_out = FanOut({TRUST: Finding(behave)}, **options)
+    try:
+        return await fan_out.find(TRUST, replace(SOUGHT, deadline=now() + seconds)), fan_out
+    except errors.SourceError as error:
+        return error, fan_out
+
+
+async def test_a_search_returns_what_was_found() -> None:
+    found, fan_out = await find(returning(Found(too_many=True)))
+    assert found == Found(too_many=True)
+    assert fan_out.states[TRUST].bulkhead._value == 32
+
+
+@pytest.mark.parametrize(
+    ("behave", "raised", "opens"),
+    [
+        (hang, errors.SourceTimeout, True),
+        (raising(errors.Unreachable("x")), errors.Unreachable, True),
+        (raising(ValueError("x")), errors.SourceError, True),
+        (raising(errors.Refused("x")), errors.Refused, False),
+        (returning("nobody"), errors.SourceError, False),
+    ],
+)
+async def test_a_search_that_fails_says_how_and_counts(behave: Behaviour, raised: type[Exception], opens: bool) -> None:
+    error, fan_out = await find(behave, 0.05, failures=1)
+    assert isinstance(error, raised)
+    assert (fan_out.states[TRUST].breaker.state is BreakerState.OPEN) is opens
+    if opens:
+        with pytest.raises(TurnedAway, match="left alone"):
+            await fan_out.find(TRUST, replace(SOUGHT, deadline=now() + 1))
+
+
+async def test_a_search_waits_for_its_place_and_no_longer_than_its_deadline() -> None:
+    fan_out = FanOut({TRUST: Finding(hang)}, per_source=1, failures=100)
+    first = asyncio.create_task(fan_out.find(TRUST, replace(SOUGHT, deadline=now() + 0.4)))
+    await asyncio.sleep(0.01)
+    with pytest.raises(TurnedAway, match="too busy"):
+        await fan_out.find(TRUST, replace(SOUGHT, deadline=now() + 0.1))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_who_cannot_search_or_is_not_connected_is_not_asked() -> None:
+    with pytest.raises(NoFinder):
+        await FanOut({TRUST: Source(well)}).find(TRUST, SOUGHT)
+    with pytest.raises(TurnedAway):
+        await FanOut({}).find(TRUST, SOUGHT)

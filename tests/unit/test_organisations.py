@@ -86,35 +86,60 @@ def test_an_organisation_is_read(file: Path) -> None:
     assert trust.sections == {Section.DEMOGRAPHICS, Section.ALLERGIES}
     assert trust.settings["auth"]["name"] == "X-Key"
     assert register.get("XXX") is None
-    assert (len(register), [entry.ods for entry in register]) == (1, ["RJ2"])
+    assert [entry.ods for entry in register.listed()] == ["RJ2"]
 
 
 @pytest.mark.parametrize(
-    ("stage", "asked"), [("live", True), ("sandbox", True), ("planned", False), ("suspended", False)]
+    ("stage", "takes_part", "shown", "shadowed"),
+    [
+        ("live", True, True, False),
+        ("shadow", True, False, True),
+        ("planned", False, False, False),
+        ("suspended", False, False, False),
+    ],
 )
-def test_only_those_who_take_part_are_asked(file: Path, stage: str, asked: bool) -> None:
+def test_a_stage_says_who_is_asked_and_shown(
+    file: Path, stage: str, takes_part: bool, shown: bool, shadowed: bool
+) -> None:
     register = load(file, swapped("stage: live", f"stage: {stage}"))
-    assert [entry.takes_part for entry in register] == [asked]
-    assert [entry.ods for entry in register.sources()] == (["RJ2"] if asked else [])
+    (entry,) = register.listed()
+    assert (entry.takes_part, entry.is_shown, entry.is_shadowed) == (takes_part, shown, shadowed)
+    assert [entry.ods for entry in register.sources()] == ["RJ2"] * shown
+    assert [entry.ods for entry in register.shadows()] == ["RJ2"] * shadowed
 
 
 def test_an_organisation_may_take_part_and_hold_nothing(file: Path) -> None:
     register = load(file, "organisations:\n  - {ods: 08L, name: Lewisham CCG, type: commissioner, stage: live}\n")
     assert register.sources() == []
-    assert [entry.takes_part for entry in register] == [True]
+    assert [entry.takes_part for entry in register.listed()] == [True]
 
 
 def test_a_demo_gives_sandboxes_their_addresses(file: Path) -> None:
-    sandbox = swapped("https://fhir.trust.test/R4", "sandbox").replace("stage: live", "stage: sandbox")
+    sandbox = swapped("https://fhir.trust.test/R4", "sandbox")
     assert load(file, sandbox).sources()[0].address == "sandbox"
     given = load(file, sandbox, RJ2="http://127.0.0.1:4000/fhir", XXX="http://127.0.0.1:1")
     assert given.sources()[0].address == "http://127.0.0.1:4000/fhir"
 
 
-def test_the_register_of_the_project_is_well() -> None:
+def test_the_register_of_the_project_is_the_leaflets_eight() -> None:
     register = load_organisations(PROJECT / "connectors" / "organisations.yaml")
-    assert len(register.sources()) > 3
-    assert {entry.connector for entry in register.sources()} <= set(available())
+    stages = {entry.ods: (entry.type.value, entry.stage.value) for entry in register.listed()}
+    assert stages == {
+        "RJ2": ("acute-trust", "live"),
+        "08L": ("commissioner", "live"),
+        "08A": ("commissioner", "live"),
+        "709": ("council", "shadow"),
+        "703": ("council", "shadow"),
+        "RPG": ("mental-health-and-community-trust", "shadow"),
+        "X26": ("national-service", "live"),
+    }
+    assert [group.stages for group in register.groups()] == [{Stage.LIVE}] * 2
+    entries = [*register.listed(), *(group.entry for group in register.groups())]
+    assert all(entry.joined for entry in entries)
+    assert {entry.connector for entry in entries if entry.holds_records} <= set(available())
+    assert all(not register.get(ods).holds_records for ods in ("08L", "08A"))  # type: ignore[union-attr]
+    later = [entry.joined for entry in register.shadows()]
+    assert min(day for day in later if day) > max(entry.joined for entry in register.sources() if entry.joined)
 
 
 # ---- what is wrong ----
@@ -139,7 +164,8 @@ def test_the_register_of_the_project_is_well() -> None:
         ("https://fhir.trust.test/R4", "fhir.trust.test", 8, "the address of RJ2 must be a whole http or https URL"),
         ("https://fhir", "https://u:p@fhir", 8, "the address of RJ2 must not hold a user name or password; use auth"),
         ("test/R4", "test/R4?x=1", 8, "the address of RJ2 must not hold a query or fragment"),
-        ("https://fhir.trust.test/R4", "sandbox", 8, "RJ2 is live at a sandbox address. Give the address"),
+        ("stage: live", "stage: sandbox", 5, "stage: Input should be 'planned', 'shadow', 'live' or 'suspended'"),
+        ("https://fhir.trust.test/R4", "https://fhir.trust.test/{ods}", 8, "the address of RJ2 may not hold {ods}"),
         ("[demographics, allergies]", "[demographics, alergies]", 9, "sections.1: Input should be 'demographics'"),
         ("[demographics, allergies]", "all", 9, "sections: Input should be a valid frozenset"),
         ("    sections: [demographics, allergies]\n", "", 2, "RJ2 offers no sections. List some of: demographics,"),

@@ -171,4 +171,5 @@ def test_a_source_line_says_outcome_gaps_and_time_and_no_number() -> None:
             outcome="partial", gaps={"results": "timed-out"}, took_ms=51.3, detail=f"timed out on Patient/{SCRUBBED}"
         ),
         "RPG": SourceLine(outcome="not-asked"),
+        "709": SourceLine(outcome="answered", detail="not shown"),  # asking is an access, whatever the manifest tells
     }

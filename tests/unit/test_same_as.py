@@ -77,6 +77,33 @@ def test_dmd_and_snomed_are_one_system() -> None:
     assert len(group.members) == 2
 
 
+def on(*plans: str) -> dict[str, Any]:
+    return {"basedOn": [{"reference": f"MedicationRequest/{plan}"} for plan in plans]}
+
+
+def test_a_medicine_with_its_plan_and_issues_is_one_member() -> None:
+    statement = medicine("s", RAMIPRIL, **on("plan"))
+    plan = medicine("plan", RAMIPRIL, kind="MedicationRequest", intent="plan")
+    finished = medicine("issue", RAMIPRIL, kind="MedicationRequest", intent="order", status="completed", **on("plan"))
+    (group,) = groups({PRACTICE: [finished, plan, statement], TRUST: [medicine("2", RAMIPRIL)]})
+    assert [(item.source, item.original_id) for item in group.members] == [(PRACTICE, "s"), (TRUST, "2")]
+    assert group.conflicts == ()
+
+
+def test_a_prescription_that_no_statement_rests_on_speaks_for_itself() -> None:
+    plan = medicine("plan", RAMIPRIL, kind="MedicationRequest", intent="plan")
+    issue = medicine("issue", RAMIPRIL, kind="MedicationRequest", intent="order", **on("plan"))
+    other = medicine("s", ASPIRIN, **on("another"))
+    (group,) = groups({PRACTICE: [plan, issue, other], TRUST: [medicine("2", RAMIPRIL)]})
+    assert len(group.members) == 3
+
+
+def test_what_a_medicine_rests_on_may_have_any_shape() -> None:
+    statements = [medicine(str(place), RAMIPRIL, basedOn=odd) for place, odd in enumerate((3, "x", ["y"], [{}], None))]
+    (group,) = groups({PRACTICE: statements, TRUST: [medicine("2", RAMIPRIL)]})
+    assert len(group.members) == 6
+
+
 @pytest.mark.parametrize(
     ("here", "there"),
     [

@@ -25,7 +25,7 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.sdk.organisations import load_organisations
 
 ENTRY = (
-    "- {{ods: '{ods}', name: '{ods}', type: {type}, stage: sandbox, connector: {connector}, "
+    "- {{ods: '{ods}', name: '{ods}', type: {type}, stage: live, connector: {connector}, "
     "address: {address}, sections: [contacts]}}\n"
 )
 GRACE = "9990000409"
@@ -160,8 +160,7 @@ def test_it_stops_when_its_parent_is_gone(tmp_path: Path, file: Path) -> None:
 
 
 async def test_it_serves_and_stops_inside_a_process_too(tmp_path: Path, file: Path) -> None:
-    listed = [one for one in load_organisations(file) if one.address == "sandbox"]
-    running, people = serve.prepare(listed, canaries=False)
+    running, people = serve.prepare(serve.standing_in(load_organisations(file)), canaries=False)
     assert len(people) == len(sandbox.people())
     stop, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.ensure_future(serve.serve(running, stop, ready.set))
@@ -171,6 +170,21 @@ async def test_it_serves_and_stops_inside_a_process_too(tmp_path: Path, file: Pa
             assert (await http.get(f"{one.origin}/fhir/metadata")).status_code == 200
     stop.set()
     await asyncio.wait_for(task, 10)
+
+
+def test_of_a_list_of_practices_those_are_served_that_there_is_data_for(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "ods,name,stage\nG85004,Jenner,\nG99999,Nobody's,\nG85005,South Lewisham,shadow\nG83021,Vanbrugh,planned\n"
+    )
+    file = organisations_file(tmp_path, ("RJ2", "fhir_r4", "sandbox"), ("RPG", "fhir_r4", "https://rpg.example/fhir"))
+    shared = "stage: live, connector: fhir_r4, address: sandbox, sections: [contacts]"
+    file.write_text(file.read_text() + f"- {{practices: list.csv, {shared}}}\n")
+    found = serve.standing_in(load_organisations(file))
+    assert [(one.ods, one.name) for one in found] == [
+        ("RJ2", "RJ2"),
+        ("G85004", "Jenner"),
+        ("G85005", "South Lewisham"),
+    ]
 
 
 async def test_a_change_of_parent_or_a_stop_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,23 @@ from typing import Any
 import pytest
 
 from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.model import Answer, Ask
 from gateway.app import Outside, assemble, load_register
 from gateway.sealed import new_master_key
 from gateway.settings import SettingsError, load_settings
 from gateway.store.interface import StoreUnusable
 
 ISSUER = {"issuer": "https://login.example/oidc", "audience": "connect-care", "algorithms": ["ES256"]}
+
+
+class NobodyThere:
+    """A connector that is never asked."""
+
+    async def ask(self, ask: Ask) -> Answer:
+        raise AssertionError(ask.request_id)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
 
 def good(tmp_path: Path, **more: Any) -> dict[str, Any]:
@@ -92,7 +103,9 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"stage": "sandbox", "address": "https://rj2.example/fhir"},
+        {"address": "sandbox"},
+        {"address": "sandbox", "stage": "planned"},
+        {"address": "http://rj2.example/fhir", "stage": "shadow"},
         {"address": "http://rj2.example/fhir"},
         {"address": "HTTP://rj2.example/fhir"},
     ],
@@ -121,7 +134,7 @@ def test_production_refuses_the_shipped_demo_register(tmp_path: Path) -> None:
 
 async def started(tmp_path: Path, **more: Any) -> None:
     values = good(tmp_path, profile="demo", **more)
-    parts = await assemble(load_settings(None, **values), Outside(lambda organisations: {}))
+    parts = await assemble(load_settings(None, **values), Outside(lambda organisation: NobodyThere()))
     await parts.store.aclose()
 
 
@@ -146,7 +159,7 @@ async def test_no_policies_no_start(tmp_path: Path) -> None:
 async def test_a_journal_that_another_process_writes_stops_start_up(tmp_path: Path) -> None:
     new_master_key(tmp_path / "master.key")
     values = good(tmp_path, profile="demo")
-    parts = await assemble(load_settings(None, **values), Outside(lambda organisations: {}))
+    parts = await assemble(load_settings(None, **values), Outside(lambda organisation: NobodyThere()))
     try:
         with pytest.raises(StoreUnusable):
             await started(tmp_path)

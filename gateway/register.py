@@ -1,0 +1,178 @@
+"""What the national register says of a patient: the registered practice, a restriction, a number that is gone.
+
+The register (the Personal Demographics Service) is asked at once with everybody else. Its word is taken twice: as soon
+as it's there, to know which practice to ask; and after the guard, which may have thrown it out. Where the two differ,
+what the practice sent isn't shown. Nothing that it says is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from connectors.sdk.errors import Invalidated, Superseded
+from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Answer, Gap, Item, Outcome, Resource, Section
+from connectors.sdk.nhs_number import is_nhs_number
+from connectors.sdk.organisations import OrganisationType, Stage
+from gateway.compared import UNREADABLE
+from gateway.errors import NotFound, NumberReplaced
+from gateway.patient_names import carries
+
+if TYPE_CHECKING:
+    from gateway.guard import Guarded
+    from gateway.locate import Located
+
+_LOCAL: Final = ZoneInfo("Europe/London")
+_CONFIDENTIALITY: Final = frozenset(
+    {"http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "http://hl7.org/fhir/v3/Confidentiality"}
+)
+_OPEN: Final = frozenset({"U", "L", "M", "N"})
+
+
+class Hold(StrEnum):
+    """Why a patient's whereabouts are held back. The values are rule ids, for the audit."""
+
+    SENSITIVE = "whereabouts.sensitive"
+    UNCHECKED = "whereabouts.unchecked"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the register's Patient says: the ODS codes of the practices it is registered with today (one, as a rule),
+    and whether it's labelled as anything but open."""
+
+    practices: frozenset[str]
+    restricted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of the patient's registration once everybody has answered.
+
+    `register`: the ODS code of the register in force; None where there is none, and then nobody vouches for the
+    `practice`. `hold`: why nothing may be shown that tells where the patient lives or is registered.
+    """
+
+    register: str | None = None
+    practice: str | None = None
+    hold: Hold | None = None
+
+
+def said_by(answer: Answer, nhs_number: str) -> Said | None:
+    """The register's word, where its Answer holds the one Patient with this number; None where it says nothing.
+
+    A shape that can't be read is no word: the guard will say so in its turn.
+    """
+    patients = [item.resource for item in answer.items if item.section is Section.DEMOGRAPHICS]
+    try:
+        if len(patients) != 1 or not carries(patients[0], nhs_number):
+            return None
+        return Said(frozenset(_practices(patients[0])), is_restricted(patients[0]))
+    except UNREADABLE:
+        return None
+
+
+def is_restricted(patient: Resource) -> bool:
+    """True unless every security label is known to be open: the register labels a sensitive patient R (PDS, Patient
+    meta.security), and a label that isn't known may mean the same."""
+    return any(
+        label.get("system") not in _CONFIDENTIALITY or label.get("code") not in _OPEN
+        for label in patient.get("meta", {}).get("security", ())
+    )
+
+
+def _practices(patient: Resource) -> Iterable[str]:
+    today = datetime.now(UTC).astimezone(_LOCAL).date().isoformat()
+    for reference in patient.get("generalPractitioner", ()):
+        identifier = reference.get("identifier", {})
+        ended = str(identifier.get("period", {}).get("end") or today)[: len(today)]
+        if identifier.get("system") == ODS_SYSTEM and ended >= today[: len(ended)]:
+            yield str(identifier["value"])
+
+
+def take(guarded: Guarded, located: Located, restricts: Callable[[Item], bool]) -> Standing:
+    """What the register's word means for the answers: practices that may not be shown go, what is missing is told.
+
+    `restricts`: whether an item carries its source's own label of restriction; any source's is enough. Raises
+    NumberReplaced, or NotFound where the register says that the number is nobody's: then nothing is released.
+    """
+    register = next((answer for answer in guarded.answers if answer.source == located.register), None)
+    if register is not None:
+        _require_number_in_force(register, located.look.nhs_number)
+    said = said_by(register, located.look.nhs_number) if register is not None else None
+    hold = _hold(guarded.answers, located, said, restricts)
+    if register is None:
+        return Standing(located.register, hold=hold)
+    if hold:
+        guarded.answers = [
+            one for one in guarded.answers if located.type_of(one.source) is not OrganisationType.GP_PRACTICE
+        ]
+    _account(register, said, hold, located, guarded.answers)
+    practice = next(iter(said.practices)) if said and len(said.practices) == 1 and not hold else None
+    return Standing(located.register, practice, hold)
+
+
+def _hold(
+    answers: Iterable[Answer], located: Located, said: Said | None, restricts: Callable[[Item], bool]
+) -> Hold | None:
+    patients = (item for answer in answers for item in answer.items if item.section is Section.DEMOGRAPHICS)
+    if (said and said.restricted) or any(map(restricts, patients)):
+        return Hold.SENSITIVE
+    return Hold.UNCHECKED if located.register and not said else None
+
+
+def _require_number_in_force(register: Answer, nhs_number: str) -> None:
+    if isinstance(register.error, Invalidated):
+        raise NotFound(
+            "The national register says that this NHS number is no longer valid: it is nobody's number now, and "
+            "nothing that is held under it is shown. Ask the patient for another proof of their number, or search by "
+            "family, given and birthdate.",
+            rule="register.invalidated",
+        )
+    if isinstance(register.error, Superseded):
+        current = register.error.current
+        raise NumberReplaced(current if is_nhs_number(current) and current != nhs_number else "", NHS_NUMBER_SYSTEM)
+
+
+def _account(
+    register: Answer, said: Said | None, hold: Hold | None, located: Located, answers: Iterable[Answer]
+) -> None:
+    """Tell on the register's own line what became of the practice; where it wasn't asked, that is a gap."""
+    if said is None:
+        if register.outcome is not Outcome.NO_RECORD:
+            _lacks_practice(
+                register, located, f"{register.told or 'did not answer'}, so the GP practice could not be asked"
+            )
+        elif any(answer.items for answer in answers):
+            _lacks_practice(register, located, "does not know this NHS number, so no GP practice could be asked")
+    elif hold:
+        _lacks_practice(register, located, "answered, and no GP practice is asked or shown for this patient")
+    elif not said.practices:
+        register.told = register.told or "names no GP practice for this patient"
+    elif len(said.practices) > 1:
+        _lacks_practice(register, located, "names more than one GP practice, so none was asked")
+    else:
+        _account_for_practice(register, next(iter(said.practices)), located)
+
+
+def _account_for_practice(register: Answer, ods: str, located: Located) -> None:
+    """One that is asked has its own line, and so has one that is suspended or joining."""
+    practice = located.practice
+    has_own = practice is not None and practice.type is OrganisationType.GP_PRACTICE and practice.holds_records
+    if practice is None or not has_own or practice.stage is Stage.PLANNED:
+        name = f"{practice.name}, {ods}" if practice else ods
+        named = f"names a GP practice ({name}) that does not take part in Connect Care, so it was not asked"
+        _lacks_practice(register, located, named)
+
+
+def _lacks_practice(register: Answer, located: Located, told: str) -> None:
+    """Every section that a practice would have been asked for is missing: never read as complete."""
+    for section in sorted(located.of_practices - {Section.DEMOGRAPHICS}):
+        register.gaps.setdefault(section, Gap.NOT_ASKED)
+    register.told = told
+    if register.gaps and register.outcome is Outcome.ANSWERED:
+        register.outcome = Outcome.PARTIAL

@@ -1,0 +1,231 @@
+"""Seven whole records of real suppliers' test systems, through the connector and the whole pipeline.
+
+Every input resource is accounted for: shown, grouped into another, supporting, or not shown with the reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+
+from connectors.gp_connect.replay import replaying
+from connectors.sdk import shape
+from connectors.sdk.http import Transport
+from connectors.sdk.model import INCLUDED_BY, ODS_SYSTEM, SUPPORTING_TYPES, Answer, Ask, Item, Section, Traced
+from connectors.sdk.organisations import Organisations, OrganisationType
+from gateway.allergies import is_no_known_allergy
+from gateway.caller.model import Caller, Role
+from gateway.choice.model import Basis, Permission, Scope
+from gateway.guard import guard
+from gateway.locate import Look
+from gateway.merge import Merger
+from gateway.policy.decide import Policy
+from gateway.sealed import Sealer
+from gateway.search.tokens import values
+from gateway.shown import Shown
+from gateway.view import View
+from tests.connectors.asking import asking
+from tests.connectors.gp_connect_asking import ADDRESS, PRACTICE, RECORDS, SERVED, connected_by, practice
+
+FILES = sorted(RECORDS.glob("*.json"))
+POLICIES = Path(__file__).parents[2] / "policies"
+HEADS = ("shown", "grouped into", "supporting", "not shown", "unexplained")
+ID_RULE = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+pytestmark = pytest.mark.skipif(not FILES, reason=f"the records of other suppliers are not at {RECORDS}")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One record from the payload to what leaves."""
+
+    answer: Answer
+    shown: Shown
+    keys: dict[str, Item]
+    """Every item of the answer, by the source's own key."""
+    grouped: frozenset[str]
+    """The MedicationRequests that are one medicine with a MedicationStatement."""
+
+
+CALLER = Caller(
+    issuer="https://issuer.test",
+    user_id="555021935107",
+    name="Dr Test",
+    role_profile_id="555021941100",
+    job_role_code="S8000:G8000:R8000",
+    role=Role.GP,
+    organisation=PRACTICE,
+    organisation_name="A practice",
+    organisation_type=OrganisationType.GP_PRACTICE,
+    client_id="test",
+)
+"""The patient's own GP, with a permission that includes what is sensitive: whoever sees most."""
+
+PERMISSION = Permission(
+    id="1",
+    patient="tag",
+    sealed_patient="sealed",
+    caller=CALLER.key,
+    organisation=PRACTICE,
+    basis=Basis.PATIENT_AGREED,
+    scope=Scope.INCLUDING_SENSITIVE,
+    reason="",
+    granted_at=datetime(2026, 10, 1, 10, tzinfo=UTC),
+    expires_at=datetime(2026, 10, 1, 12, tzinfo=UTC),
+)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy.load(POLICIES)
+
+
+def saved(file: Path) -> Transport:
+    """The record, under the number that its name has and its content masks."""
+    return replaying([file.read_bytes()], file.name[:10])
+
+
+async def replayed(file: Path, ask: Ask) -> Answer:
+    connector = connected_by(saved(file))
+    try:
+        return await connector.ask(ask)
+    finally:
+        await connector.aclose()
+
+
+async def seen(file: Path, policy: Policy) -> Seen:
+    """One saved record, through the connector, guard, merge and policy."""
+    nhs_number = file.name[:10]
+    ask = asking(nhs_number, SERVED)
+    answer = await replayed(file, ask)
+    guarded = guard([answer], {PRACTICE: ask}, lambda _: ADDRESS)
+    assert guarded.alarms == []
+    organisations = Organisations({PRACTICE: practice()})
+    merger = Merger(Sealer(bytes(range(32))), organisations)
+    keys = {item.key: item for item in answer.items}
+    record = merger.merge(guarded, {PRACTICE: ask}, nhs_number, SERVED)
+    look = Look(nhs_number, "GET /fhir/Patient/{id}/$everything", "request-1", SERVED)
+    view = View(policy, {PRACTICE: OrganisationType.GP_PRACTICE})
+    shown = view.of(record, CALLER, PERMISSION, look)
+    return Seen(answer, shown, keys, in_medicines(shown.items))
+
+
+def account(seen: Seen, traced: Traced) -> tuple[str, str]:
+    """What became of one input resource: the column of the table, and the reason where there is one."""
+    released = {f"{item.type}/{item.resource['id']}" for item in seen.shown.items}
+    became = [seen.keys[key] for key in traced.became if key in seen.keys]
+    left = [item for item in became if sealed(item) in released]
+    if left:
+        if all(item.type in SUPPORTING_TYPES for item in left):
+            return "supporting", ""
+        own = any(item.key == traced.key and sealed(item) not in seen.grouped for item in left)
+        return ("shown" if own else "grouped into"), ""
+    if became and all(item.section is None for item in became):
+        return "not shown", "who or what nothing that is shown refers to"
+    if became and all(is_no_known_allergy(item) for item in became):
+        return "not shown", "no known allergy: never said where a source may hold allergies that it didn't send"
+    if not traced.became and traced.reason:
+        return "not shown", str(traced.reason)
+    return "unexplained", traced.key.partition("/")[0]
+
+
+def sealed(item: Item) -> str:
+    return f"{item.type}/{item.resource['id']}"
+
+
+def in_medicines(items: list[Item]) -> frozenset[str]:
+    """The plans and issues that stand with their MedicationStatement, by the links in what is released."""
+    based: dict[str, list[str]] = {
+        sealed(item): [one["reference"] for one in item.resource.get("basedOn", ())] for item in items
+    }
+    plans = {plan for key, links in based.items() if key.startswith("MedicationStatement/") for plan in links}
+    issues = {key for key, links in based.items() if key.startswith("MedicationRequest/") and plans & set(links)}
+    return frozenset(plans | issues)
+
+
+def tabled(name: str, counted: Counter[str], reasons: Counter[str]) -> str:
+    row = f"{name:<34}" + "".join(f"{counted[head]:>14}" for head in HEADS)
+    return "\n".join([row, *(f"    {count:>4} × {why}" for why, count in sorted(reasons.items()))])
+
+
+async def test_every_input_resource_is_accounted_for(policy: Policy, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{'record':<34}" + "".join(f"{head:>14}" for head in HEADS)]
+    unexplained: Counter[str] = Counter()
+    for file in FILES:
+        whole = await seen(file, policy)
+        sent = keys_sent(file)
+        assert Counter(traced.key for traced in whole.answer.traced) == sent
+        accounts = [account(whole, traced) for traced in whole.answer.traced]
+        counted = Counter(head for head, _ in accounts)
+        reasons = Counter(why for head, why in accounts if head == "not shown")
+        unexplained.update(why for head, why in accounts if head == "unexplained")
+        assert counted.total() == sent.total()
+        assert counted["shown"] > 30
+        assert (counted["grouped into"] > 0) == any(key.startswith("MedicationRequest/") for key in sent)
+        rows.append(tabled(file.stem, counted, reasons))
+    with capsys.disabled():
+        print("\n" + "\n".join(rows))
+    assert not unexplained
+
+
+def keys_sent(file: Path) -> Counter[str]:
+    """The key of every resource in a payload; one without an id (a List) goes by its place."""
+    entries = msgspec.json.decode(file.read_bytes())["entry"]
+    sent = enumerate((entry["resource"] for entry in entries), start=1)
+    return Counter(f"{one['resourceType']}/{one.get('id', f'?{place}')}" for place, one in sent)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem.split("_")[1])
+async def test_what_is_released_is_r4(file: Path, policy: Policy) -> None:
+    """Loads in the R4 models, has R4's required elements, and an id that obeys R4's rule."""
+    shape.prepare()
+    whole = await seen(file, policy)
+    assert whole.shown.items
+    for item in whole.shown.items:
+        resource = msgspec.json.decode(msgspec.json.Encoder(decimal_format="number").encode(item.resource))
+        assert ID_RULE.fullmatch(resource["id"])
+        shape.check(item.resource)
+        get_fhir_model_class(item.type).model_validate(loadable(resource))
+        assert "1234567890" not in str(resource)
+
+
+def loadable(resource: dict[str, Any]) -> dict[str, Any]:
+    """A copy that the models load. R4 lets a mandatory choice be absent where its sibling says why; they don't."""
+    found = copy.deepcopy(resource)
+    if "_occurrenceDateTime" in found and "occurrenceDateTime" not in found:
+        assert found.pop("_occurrenceDateTime")["extension"][0]["valueCode"] == "unknown"
+        found["occurrenceString"] = "unknown"
+    return found
+
+
+async def test_the_practice_is_the_patients_own_by_its_own_word(policy: Policy) -> None:
+    """A structured record exists only for who is registered there, so no other word is needed."""
+    whole = await seen(FILES[0], policy)
+    (patient,) = [item.resource for item in whole.shown.items if item.section is Section.DEMOGRAPHICS]
+    assert patient["id"] == FILES[0].name[:10]
+    assert {"system": ODS_SYSTEM, "value": PRACTICE} in [
+        one.get("identifier") for one in patient["generalPractitioner"]
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem.split("_")[1])
+async def test_every_reference_to_who_and_where_leads_somewhere(file: Path) -> None:
+    """That is what lets the connector say that this source always sends them along."""
+    answer = await replayed(file, asking(file.name[:10], SERVED))
+    held = {item.key for item in answer.items}
+    for include in answer.includes:
+        kind, path = include.partition(":")[0], INCLUDED_BY[include]
+        for item in answer.items:
+            if item.type == kind:
+                for node in values(item.resource, path):
+                    if isinstance(node, dict) and "reference" in node and not node["reference"].startswith("Patient/"):
+                        assert node["reference"] in held

@@ -1,0 +1,222 @@
+"""What of a record tells where a patient lives or is registered, and goes; and what stays."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Resource
+from gateway.merge import Merger, Record
+from gateway.register import Hold, Standing
+from gateway.whereabouts import hold_back, told
+from tests.unit.pipeline import (
+    EVERYTHING,
+    NHS,
+    PRACTICE,
+    SEALER,
+    TAKING_PART,
+    TRUST,
+    answered,
+    found,
+    guarded,
+    patient,
+    registered_at,
+    resource,
+)
+
+HOME = {"line": ["17 Marigold Gardens"], "postalCode": "SE13 9QQ"}
+WHERE = {"address": [HOME], "telecom": [{"system": "phone", "value": "020 7946 0123"}], **registered_at(PRACTICE)}
+
+
+def held(*bodies: Resource, hold: Hold | None = Hold.SENSITIVE, of: dict[str, Any] | None = None) -> Record:
+    """The record of a trust that knows where the patient lives, after holding back."""
+    answers = guarded(answered(TRUST, patient(**deepcopy(WHERE if of is None else of)), *bodies))
+    record = Merger(SEALER, TAKING_PART).merge(answers, {}, NHS, EVERYTHING, Standing("X26", None, hold))
+    hold_back(record)
+    return record
+
+
+def left(kind: str, **elements: Any) -> Resource | None:
+    """What stays of one resource."""
+    bodies = found(held(resource(kind, "x", **elements)), kind)
+    return bodies[0] if bodies else None
+
+
+def test_where_nothing_must_be_held_back_nothing_is_touched() -> None:
+    record = held(resource("Location", "l", name="Ward 7"), hold=None)
+    assert record.patients[0].resource["address"] == [HOME]
+    assert found(record, "Location")
+    assert hold_back(record) == {}
+    assert told(None) == ""
+
+
+def test_of_the_patient_stays_who_they_are() -> None:
+    full = {
+        **WHERE,
+        "active": True,
+        "name": [{"family": "A", "given": ["B"], "extension": [{"url": "x", "valueString": "y"}]}],
+        "birthDate": "1950-01-01",
+        "_birthDate": {"extension": [{"url": "x", "valueDateTime": "1950-01-01T10:00:00Z"}]},
+        "deceasedBoolean": False,
+        "contact": [{"address": HOME}],
+        "managingOrganization": {"display": "The practice"},
+        "contained": [{"resourceType": "Organization", "id": "o", "name": "The practice"}],
+        "photo": [{"url": "https://x.example"}],
+        "maritalStatus": {"text": "married"},
+        "unheardOf": {"homeAddress": "17 Marigold Gardens"},
+    }
+    full["identifier"] = [
+        {"system": NHS_NUMBER_SYSTEM, "value": NHS, "assigner": {"display": "The practice"}},
+        {"system": "https://practice.example/id", "value": "17"},
+    ]
+    (item,) = held(of=full).patients
+    assert item.resource.keys() == {
+        *("resourceType", "id", "meta", "identifier", "active", "name", "birthDate", "_birthDate", "deceasedBoolean")
+    }
+    assert item.resource["identifier"] == [{"system": NHS_NUMBER_SYSTEM, "value": NHS}]
+    assert item.resource["name"] == [{"family": "A", "given": ["B"]}]
+    assert item.resource["meta"]["tag"][-1]["code"] == "SUBSETTED"
+
+
+@pytest.mark.parametrize("kind", ["Location", "Organization"])
+def test_places_go_whatever_they_are(kind: str) -> None:
+    record = held(resource(kind, "x", name="Ward 7"))
+    assert not found(record, kind)
+    assert not [reference for reference in record.index if reference.startswith(kind)]
+
+
+def test_the_people_of_the_practice_go_and_others_stay() -> None:
+    of = {"generalPractitioner": [{"reference": "https://rj2.example/fhir/Practitioner/gp"}]}
+    record = held(
+        resource("Practitioner", "gp", name=[{"text": "Dr A"}]),
+        resource("Practitioner", "nurse", name=[{"text": "Ms B"}], address=[HOME], telecom=[{"value": "1"}]),
+        resource(
+            "Encounter",
+            "e",
+            participant=[
+                {"individual": {"reference": "Practitioner/gp", "display": "Dr A"}},
+                {"individual": {"reference": "Practitioner/nurse", "display": "Ms B"}},
+            ],
+        ),
+        of=of,
+    )
+    (nurse,) = found(record, "Practitioner")
+    assert nurse["name"] == [{"text": "Ms B"}]
+    assert not nurse.keys() & {"address", "telecom"}
+    (encounter,) = found(record, "Encounter")
+    assert [one["individual"]["display"] for one in encounter["participant"]] == ["Ms B"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "elements", "gone"),
+    [
+        ("Encounter", {"location": [{"location": {"display": "Home"}}]}, "location"),
+        ("Encounter", {"serviceProvider": {"reference": "Organization/1"}}, "serviceProvider"),
+        ("Encounter", {"hospitalization": {"destination": {"display": "Home"}}}, "hospitalization"),
+        ("Appointment", {"comment": "Third floor"}, "comment"),
+        ("Appointment", {"description": "At home"}, "description"),
+        ("Appointment", {"patientInstruction": "Stay in"}, "patientInstruction"),
+        ("Observation", {"performer": [{"display": "The practice"}]}, "performer"),
+        ("Observation", {"performer": [{"type": "Organization", "display": "X"}]}, "performer"),
+        ("Observation", {"valueString": "lives in SE13 9QQ"}, "valueString"),
+        ("Observation", {"valueString": "17, MARIGOLD gardens"}, "valueString"),
+        ("Observation", {"valueString": "ring 02079460123"}, "valueString"),
+        ("Observation", {"valueString": f"sent by {PRACTICE}"}, "valueString"),
+        ("Observation", {"text": {"status": "generated", "div": "<div>x</div>"}}, "text"),
+        ("Observation", {"note": [{"text": "now at N1C 4AG"}]}, "note"),
+        ("Observation", {"extension": [{"url": "x", "valueAddress": HOME}]}, "extension"),
+        ("Observation", {"extension": [{"url": "x", "valueContactPoint": {"value": "1"}}]}, "extension"),
+        ("Observation", {"extension": [{"url": "x", "valueReference": {"reference": "Location/1"}}]}, "extension"),
+        ("Observation", {"extension": [{"url": "x", "valueReference": {"display": "Home"}}]}, "extension"),
+        ("Observation", {"extension": [{"url": "x/HomeAddress", "valueString": "y"}]}, "extension"),
+        ("Observation", {"extension": [{"url": "x", "extension": [{"url": "y", "valueAddress": HOME}]}]}, "extension"),
+        ("Observation", {"homePostcode": "x"}, "homePostcode"),
+        ("Observation", {"somewhere": {"reference": "Location/1"}}, "somewhere"),
+        ("CareTeam", {"name": "Round 17 Marigold Gardens"}, "name"),
+        ("CareTeam", {"telecom": [{"value": "1"}]}, "telecom"),
+        ("CareTeam", {"managingOrganization": [{"reference": "Organization/1"}]}, "managingOrganization"),
+        ("CareTeam", {"participant": [{"member": {"type": "Organization", "display": "X"}}]}, "participant"),
+        ("DiagnosticReport", {"presentedForm": [{"data": "AAAA"}]}, "presentedForm"),
+        ("Immunization", {"location": {"reference": "Location/1"}}, "location"),
+        ("MedicationRequest", {"dispenseRequest": {"performer": {"display": "Corner pharmacy"}}}, "dispenseRequest"),
+    ],
+)
+def test_what_may_tell_where_goes(kind: str, elements: dict[str, Any], gone: str) -> None:
+    body = left(kind, **elements)
+    assert body is not None
+    assert gone not in body
+
+
+@pytest.mark.parametrize(
+    ("kind", "elements"),
+    [
+        ("Observation", {"code": {"text": "Vitamin B12 5RG"}}),  # in a coded value it's no postcode
+        ("Observation", {"valueQuantity": {"value": 71, "unit": "kg"}}),
+        ("Observation", {"valueString": "well; B6 5mg, 10 MG"}),
+        ("Observation", {"note": [{"text": "Feels well"}], "performer": [{"reference": "Practitioner/9"}]}),
+        ("Observation", {"extension": [{"url": "x", "valueString": "y"}]}),
+        ("Observation", {"component": [{"code": {"text": "systolic"}, "valueQuantity": {"value": 120}}]}),
+        ("AllergyIntolerance", {"recorder": {"display": "Dr C"}, "note": [{"text": "rash"}]}),
+        ("Immunization", {"manufacturer": {"display": "Maker"}, "lotNumber": "SE13"}),
+        ("CareTeam", {"name": "Diabetes team", "participant": [{"member": {"type": "Practitioner", "display": "D"}}]}),
+        ("MedicationRequest", {"dispenseRequest": {"quantity": {"value": 28}}}),
+    ],
+)
+def test_what_tells_of_care_stays(kind: str, elements: dict[str, Any]) -> None:
+    body = left(kind, **deepcopy(elements))
+    assert body is not None
+    assert {name: body[name] for name in elements} == elements
+
+
+def test_who_an_item_is_about_stays_however_it_is_said() -> None:
+    by_number = resource("Observation", "o", None, subject={"identifier": {"system": NHS_NUMBER_SYSTEM, "value": NHS}})
+    (body,) = found(held(by_number), "Observation")
+    assert body["subject"]["identifier"]["value"] == NHS
+
+
+def test_an_appointment_keeps_the_patient_and_the_people() -> None:
+    home = {"resourceType": "Location", "id": "home", "address": HOME}
+    relative = {"resourceType": "RelatedPerson", "id": "son", "name": [{"text": "Son"}], "address": [HOME]}
+    own = {**patient("own"), "address": [HOME]}
+    body = left(
+        "Appointment",
+        contained=[home, relative, own],
+        participant=[
+            {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
+            {"actor": {"reference": "#home"}, "status": "accepted"},
+            {"actor": {"reference": "#son"}, "status": "accepted"},
+            {"actor": {"identifier": {"system": ODS_SYSTEM, "value": PRACTICE}}, "status": "accepted"},
+            {"actor": {"display": "17 Marigold Gardens"}, "status": "accepted"},
+        ],
+    )
+    assert body is not None
+    assert [one["actor"]["reference"] for one in body["participant"]] == [f"Patient/{NHS}", "#son"]
+    assert [part["id"] for part in body["contained"]] == ["son", "own"]
+    assert not any("address" in part for part in body["contained"])
+
+
+def test_an_item_of_which_nothing_valid_is_left_goes() -> None:
+    record = held(resource("Immunization", "i", vaccineCode={"text": "flu"}, occurrenceString="at 17 Marigold Gardens"))
+    assert not found(record, "Immunization")
+
+
+def test_items_are_counted_by_rule_and_keep_their_labels() -> None:
+    answers = guarded(
+        answered(TRUST, patient(**deepcopy(WHERE)), resource("Location", "l"), resource("Condition", "c"))
+    )
+    record = Merger(SEALER, TAKING_PART).merge(answers, {}, NHS, EVERYTHING, Standing("X26", None, Hold.UNCHECKED))
+    for item in record.items:
+        item.labels = frozenset({"HIV"})
+    assert hold_back(record) == {"whereabouts.unchecked": 2}
+    assert {item.type for item in record.items} == {"Patient", "Condition"}
+    assert all(item.labels == {"HIV"} for item in record.items)
+    assert all(item.findings is not None for item in record.items)
+
+
+def test_it_is_said_why() -> None:
+    assert "details are restricted" in told(Hold.SENSITIVE)
+    assert "could not be checked" in told(Hold.UNCHECKED)
+    assert replace(Standing("X26"), hold=Hold.SENSITIVE).practice is None
