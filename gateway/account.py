@@ -22,6 +22,7 @@ from connectors.sdk.model import (
     Section,
     Traced,
 )
+from gateway.audit.scrub import scrub
 from gateway.fate import Fate, Fates, Told, reference_of
 from gateway.passage import Passage
 from gateway.patient_names import carries
@@ -166,13 +167,13 @@ class _Account:
             return self._fates.unasked(section)
         if self._delivered is not None and one.has_id and one.key not in self._delivered:
             return self._never_came(one, section)
-        if self._passage.gaps and is_broken(one.resource):
+        if self._is_traced:
+            return self._gap(section) or Told(Fate.UNEXPLAINED, _LOST)
+        if section is None and one.type not in SUPPORTING_TYPES:
+            return Told(Fate.NOT_SHOWN, _UNHOLDABLE, NO_SECTION)
+        if Gap.HELD_BACK in self._passage.gaps.values() and is_broken(one.resource):
             return Told(Fate.NOT_SHOWN, "its shape isn't R4's, so it is held back", f"gap.{Gap.HELD_BACK}")
-        if gap := self._gap(section):
-            return gap
-        if self._is_traced or section is not None or one.type in SUPPORTING_TYPES:
-            return Told(Fate.UNEXPLAINED, _LOST)
-        return Told(Fate.NOT_SHOWN, _UNHOLDABLE, NO_SECTION)
+        return self._gap(section) or Told(Fate.UNEXPLAINED, _LOST)
 
     def _never_came(self, one: Sent, section: Section | None) -> Told:
         """No call of the connector was answered with it."""
@@ -189,7 +190,7 @@ class _Account:
         gaps = self._passage.gaps
         for short in gaps if section is None else {section} & gaps.keys():
             if gaps[short] in _BROKEN_SEARCHES:
-                detail = f" ({self._passage.answer.detail})" if self._passage.answer.detail else ""
+                detail = f" ({scrub(self._passage.answer.detail)})" if self._passage.answer.detail else ""
                 why = f"{short} can't be read as complete: {gaps[short]}{detail}"
                 return Told(Fate.NOT_SHOWN, why, f"gap.{gaps[short]}")
         return None

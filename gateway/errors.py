@@ -133,6 +133,7 @@ class NumberReplaced(GatewayError):
     code = "conflict"
 
     def __init__(self, current: str, system: str) -> None:
+        self.current = current
         how = (
             f"The current number is {current}. Check it with the patient, ask for permission with it (POST "
             f"/permissions), and ask again: identifier={system}|{current}."

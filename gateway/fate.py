@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Section
 from gateway.allergies import is_no_known_allergy
+from gateway.audit.scrub import scrub
 from gateway.caller.scopes import types_allowed
 from gateway.guard import TOLD_DROPPED, TOLD_QUARANTINED
 from gateway.passage import Passage
@@ -115,7 +116,7 @@ class Fates:
     def unanswered(self) -> Told:
         """Why nothing of the answer is used."""
         answer = self._passage.answer
-        detail = f" ({answer.detail})" if answer.detail else ""
+        detail = f" ({scrub(answer.detail)})" if answer.detail else ""
         if answer.detail.startswith(FAULT):
             return Told(Fate.UNEXPLAINED, f"the connector itself broke{detail}", "fault")
         return Told(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from connectors.sdk.organisations import Organisation
     from gateway.search.person import Person
 
+_BETWEEN_NAMES: Final = re.compile(r"[\s\u2010-\u2015-]+")
 _NOT_LETTER: Final = re.compile(r"[\W\d_]+")
 _WITHOUT_STROKE: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
 """Letters that Unicode doesn't take for an accented plain one."""
@@ -67,10 +68,12 @@ def _number_of(patient: Resource) -> str:
 
 def _is_named(name: dict[str, Any], person: Person) -> bool:
     """True where this is the name that was asked for, whatever its accents, letter case and punctuation; of several
-    given names those that were asked for are among them."""
-    given = _letters("".join(part for part in name.get("given", ()) if part))
-    return _letters(name.get("family", "")) == _letters(person.family) and all(
-        _letters(word) in given for word in person.given.split()
+    given names those that were asked for are among them, whole: a first letter names nobody."""
+    given = [part for part in name.get("given", ()) if part]
+    names = {_letters(word) for part in given for word in (part, *_BETWEEN_NAMES.split(part))}
+    sought = {_letters(word) for word in _BETWEEN_NAMES.split(person.given)} - {""}
+    return _letters(name.get("family", "")) == _letters(person.family) and (
+        sought <= names or _letters(person.given) in (*names, _letters("".join(given)))
     )
 
 

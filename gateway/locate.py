@@ -32,7 +32,7 @@ HOLDS_NONE: Final = "holds none of what was asked for"
 _PATIENT: Final = frozenset({Section.DEMOGRAPHICS})
 _PRACTICE: Final = OrganisationType.GP_PRACTICE
 _TELLS_WHERE: Final = frozenset({Section.DEMOGRAPHICS, Section.CONTACTS, Section.CARE_TEAM})
-"""Sections that may tell where the patient lives: a home visit, the team of a neighbourhood."""
+"""Sections of which a single item may tell where the patient lives: a home visit, the team of a neighbourhood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _asked_of(
 ) -> frozenset[Section]:
     """The sections that this organisation is asked for, with the Patient that proves whose they are; or none."""
     offered = _offered(organisation.sections, look, wanted, is_source=look.source == organisation.ods)
-    if offered or wanted == _PATIENT or (wanted and _says_who(organisation, wanted, register)):
+    if offered or wanted == _PATIENT or (wanted and _says_who(organisation, look, wanted, register)):
         return offered | _PATIENT
     return frozenset()
 
@@ -246,15 +246,16 @@ def _offered(
     return offered
 
 
-def _says_who(organisation: Organisation, wanted: frozenset[Section], register: str | None) -> bool:
+def _says_who(organisation: Organisation, look: Look, wanted: frozenset[Section], register: str | None) -> bool:
     """Whichever the door, the same practice is the patient's, and the same restriction holds.
 
     Without a register each practice says itself who is registered with it. With one, that is the register's word; but
-    any source may label its Patient as restricted, and that must be known wherever whereabouts could be shown.
+    any source may label its Patient as restricted, and that must be known wherever whereabouts could be shown: in
+    every search, since whatever the practice answers has its name on it.
     """
     if register is None:
         return organisation.type is _PRACTICE
-    return organisation.ods == register or not wanted.isdisjoint(_TELLS_WHERE)
+    return organisation.ods == register or look.source is None or not wanted.isdisjoint(_TELLS_WHERE)
 
 
 def with_labelling(sections: frozenset[Section]) -> frozenset[Section]:

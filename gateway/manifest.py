@@ -27,7 +27,7 @@ class AllergyState(StrEnum):
 class ManifestLine:
     """What one source said. `gaps` holds only sections that this caller's role may see.
 
-    `speaks_for`: who would hold what is missing, where that isn't the source: the register's line tells of the practice.
+    `speaks_for`: who would hold what is missing, where that isn't the source: a register's line tells of the practice.
     """
 
     source: str

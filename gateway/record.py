@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import guard, register, release
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
-from gateway.errors import AuditUnavailable, GatewayError
+from gateway.choice.refusals import opted_out_meanwhile
+from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
 from gateway.known import require_patient
 from gateway.locate import Look
 from gateway.shown import Rendered, Shown
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from gateway.choice.permission import Permissions
     from gateway.choice.sharing import SharingChoices
     from gateway.fan_out import FanOut
-    from gateway.locate import Locator
+    from gateway.locate import Located, Locator
     from gateway.merge import Merger, Record
     from gateway.shadow import Shadow
     from gateway.store.interface import Store
@@ -118,7 +119,7 @@ class Records:
             answers += located.not_asked()
             guarded = guard.guard(answers, located.asks, self.address_of)  # 7
             written.alarms = guarded.alarms
-            standing = register.take(guarded, located, self.view.restricts)
+            standing = await self._standing(guarded, located)
             record = self.merger.merge(guarded, located.asks, look.nhs_number, look.sections, standing)  # 8
             require_patient(record, look)
             shown = self.view.of(record, caller, permission, look)  # 9
@@ -127,6 +128,22 @@ class Records:
             await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
             watch.compare(record)
             return rendered
+
+    async def _standing(self, guarded: guard.Guarded, located: Located) -> register.Standing:
+        """The register's word. Where it names a current number, that may be of somebody who opted out: the choice holds
+        under whichever number they are asked for, and the number isn't told."""
+        try:
+            return register.take(guarded, located, self.view.restricts)
+        except NumberReplaced as replaced:
+            if replaced.current:
+                await self._require_still_in(replaced.current)
+            raise
+
+    async def _require_still_in(self, nhs_number: str) -> None:
+        try:
+            await self.sharing.require_opted_in(nhs_number)
+        except OptedOut:
+            raise opted_out_meanwhile() from None
 
     async def _caller(self, authorization: list[str], question: Question) -> Caller:
         """Somebody who is known and may not ask is a row as well."""

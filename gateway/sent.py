@@ -164,7 +164,10 @@ def _resources(resource: Resource) -> Iterator[Resource]:
 
 
 def _by_order(keys: Iterable[str]) -> list[str]:
-    """The keys, those without an id by which of their type they are: `List/?7` and the third List that came agree."""
+    """The keys, those without an id by which of their type they are: `List/?7` and the third List that came agree.
+
+    Of a contained resource without one, `#?2` and `#2` are both the second.
+    """
     numbers: dict[str, int] = {}
     counted: Counter[str] = Counter()
     found = []
@@ -176,7 +179,7 @@ def _by_order(keys: Iterable[str]) -> list[str]:
                 counted[kind] += 1
                 numbers[holder] = counted[kind]
             holder = f"{kind}/?{numbers[holder]}"
-        found.append(f"{holder}{hash_}{local}")
+        found.append(f"{holder}{hash_}{local.removeprefix('?')}")
     return found
 
 

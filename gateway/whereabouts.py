@@ -7,8 +7,9 @@ everybody. It runs after labelling and before the policy's decisions, so that no
 
     Patient                     is reduced to what identifies: a list of what stays
     Location, Organization      go, and the people that a Patient names as its practice
-    anything else               loses addresses, phone numbers, references to places and organisations, narratives,
-                                and every text that holds a postcode or something that a Patient gave away
+    anything else               loses addresses, phone numbers, attachments, codes of organisations, references to
+                                places and organisations, narratives, the source's own tags, and every text (those
+                                beside a code too) that holds a postcode or something that a Patient gave away
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from unicodedata import normalize
 
 from connectors.sdk.bundle import examine
-from connectors.sdk.model import NHS_NUMBER_SYSTEM, Item, Resource, Section
+from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Item, Resource, Section
 from gateway.merge import Record
 from gateway.patient_names import HISTORY
 from gateway.policy.outline import SUBSETTED
@@ -31,10 +33,13 @@ from gateway.register import Hold
 PLACES: Final = frozenset({"Location", "Organization", "HealthcareService", "Endpoint"})
 _IDENTIFIES: Final = (
     *("resourceType", "id", "meta", "identifier", "active", "name", "gender", "birthDate"),
-    *("_birthDate", "deceasedBoolean", "deceasedDateTime", "link"),
+    *("deceasedBoolean", "deceasedDateTime", "link"),
 )
 _NAME: Final = ("use", "text", "family", "given", "prefix", "suffix", "period")
 _IDENTIFIER: Final = ("use", "system", "value", "period")
+_META: Final = ("source", "lastUpdated", "security")
+_OWN_TAGS: Final = frozenset({ODS_SYSTEM, SUBSETTED["system"]})
+"""Tags of these systems are the gateway's: it puts its own in place of a source's. Any other says what a source likes."""
 _TOLD: Final = {
     Hold.SENSITIVE: (
         "This patient's details are restricted. Address, phone numbers, GP practice and whatever else could tell where "
@@ -52,16 +57,19 @@ _AT_HOME: Final[Mapping[str, frozenset[str]]] = {
     "Encounter": frozenset({"location", "serviceProvider"}),
 }
 """Elements of free text or free content that say where to go, or carry a letterhead."""
-_MODELS_OF_PLACE: Final = frozenset({"Address", "ContactPoint"})
-_NOT_PROSE: Final = frozenset({"Coding", "CodeableConcept", "Quantity", "Meta", "Period", "Ratio", "Range"})
+_MODELS_OF_PLACE: Final = frozenset({"Address", "Attachment", "ContactPoint"})
+_NOT_PROSE: Final = frozenset({"Quantity", "Meta", "Period", "Ratio", "Range"})
 _NOT_TEXT: Final = frozenset({"resourceType", "id", "url", "system", "code", "reference", "type", "status", "unit"})
 _SAYS_ADDRESS: Final = re.compile(r"address|telecom|postcode|postalcode|phone", re.IGNORECASE)
+_NAMES_BY_CODE: Final = frozenset({"Coding", "Identifier"})
 _MAKERS: Final = frozenset({"manufacturer"})
 """Organisations that tell of a medicine or a device, never of the patient."""
 _POSTCODE: Final = re.compile(
-    r"(?<![A-Z0-9])(?:[A-PR-UWYZ][A-HK-Y]?[0-9][A-Z0-9]?) ?[0-9][ABD-HJLNP-UW-Z]{2}(?![A-Z0-9])", re.IGNORECASE
+    r"(?<![A-Z0-9])(?<!vitamin )(?:[A-PR-UWYZ][A-HK-Y]?[0-9][A-Z0-9]?)[\s\u00ad\u200b-\u200d\u2060\ufeff-]{0,3}"
+    r"[0-9][ABD-HJLNP-UW-Z]{2}(?![A-Z0-9])",
+    re.IGNORECASE,
 )
-"""A postcode as BS 7666 shapes it."""
+"""A postcode as BS 7666 shapes it, whatever white space or hyphen stands between its halves; not vitamin B12 5ug."""
 _NOT_LETTER_OR_DIGIT: Final = re.compile(r"[^a-z0-9]")
 _SHORTEST_WORD: Final = 5
 
@@ -121,13 +129,14 @@ class _Sweep:
             return identity(item.resource)
         if item.type in PLACES or f"{item.type}/{item.sealed_id}" in self.named:
             return None
-        return self._resource(item.resource)
+        left = self._resource(item.resource)
+        return left if left is None or left is item.resource else _as_part(left)
 
     def _resource(self, resource: Resource) -> Resource | None:
         kind = str(resource.get("resourceType", ""))
         local = {f"#{part.get('id')}": str(part.get("resourceType", "")) for part in resource.get("contained", ())}
         here = {name: value for name, value in resource.items() if name not in ("text", *_AT_HOME.get(kind, ()))}
-        left = _Walk(self, local).parts(here, kind)
+        left = _Walk(self, local).parts(_without_foreign_tags(here), kind)
         if left == resource:
             return resource
         lost = (group for group in demanded(kind) if group & resource.keys())
@@ -143,7 +152,7 @@ class _Sweep:
     def is_told_by(self, text: str) -> bool:
         """True for a text that holds a postcode, or something that a Patient gave away."""
         squeezed = _squeezed(text)
-        return bool(_POSTCODE.search(text)) or any(word in squeezed for word in self.words)
+        return bool(_POSTCODE.search(normalize("NFKC", text))) or any(word in squeezed for word in self.words)
 
 
 @dataclass(slots=True)
@@ -178,8 +187,12 @@ class _Walk:
         model = element.model if element else None
         if model in _MODELS_OF_PLACE or (model == "Extension" and _SAYS_ADDRESS.search(str(node.get("url", "")))):
             return None
+        if model in _NAMES_BY_CODE and node.get("system") == ODS_SYSTEM:
+            return None
         if name == "contained":
             return self.sweep.contained(node)
+        if name == "meta":
+            return node
         if model == "Reference" or (element is None and "reference" in node) or name == "valueReference":
             return self._reference(name, node, element)
         left = self.parts(node, model)
@@ -211,10 +224,29 @@ def identity(patient: Resource) -> Resource:
         left["identifier"] = [_only(one, _IDENTIFIER) for one in own]
     if "name" in left:
         left["name"] = [_only(one, _NAME) for one in left["name"]]
-    meta = left.get("meta", {})
-    tags = [tag for tag in meta.get("tag", ()) if tag.get("code") != SUBSETTED["code"]]
-    kept = _only(meta, ("source", "lastUpdated", "security"))
-    return {**left, "meta": {**kept, "tag": [*tags, SUBSETTED]}}
+    if "link" in left:
+        others = ({**_only(one, ("type",)), "other": one.get("other", {})} for one in left["link"])
+        left["link"] = [{**one, "other": _only(one["other"], ("reference",))} for one in others]
+    return _as_part({**left, "meta": _only(left.get("meta", {}), (*_META, "tag"))})
+
+
+def _as_part(resource: Resource) -> Resource:
+    """The resource, which says by its tag that it isn't whole."""
+    meta = resource.get("meta", {})
+    tags = [tag for tag in _own_tags(meta) if tag.get("code") != SUBSETTED["code"]]
+    return {**resource, "meta": {**meta, "tag": [*tags, SUBSETTED]}}
+
+
+def _without_foreign_tags(resource: Resource) -> Resource:
+    meta = resource.get("meta", {})
+    if len(tags := _own_tags(meta)) == len(meta.get("tag", ())):
+        return resource
+    kept = {name: value for name, value in meta.items() if name != "tag"}
+    return {**resource, "meta": {**kept, "tag": tags} if tags else kept}
+
+
+def _own_tags(meta: Resource) -> list[Resource]:
+    return [tag for tag in meta.get("tag", ()) if tag.get("system") in _OWN_TAGS]
 
 
 def _only(node: Resource, names: Iterable[str]) -> Resource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from connectors.kit.code_faults import place_of
 from connectors.kit.exchange import Request, of_app
 from connectors.kit.fault_server import FaultServer, blackhole, fault_server, saying
 from connectors.kit.registry import Fell, require
@@ -33,6 +35,8 @@ GRACE: Final = 0.5
 """Seconds that a machine with other work may be late. (The gateway itself allows 0.05, and cuts.)"""
 _LATE: Final = 2.0
 _PULSE: Final = 0.02
+_LONG_NUMBER: Final = re.compile(r"\d(?:[ -]?\d){8,}")
+_MOST_DETAIL: Final = 300
 SECRET: Final = "kit-secret-8f3d1c06a97b4e52"
 
 ASKED_BY: Final = AskedBy(
@@ -87,11 +91,14 @@ class Settled:
 
     @property
     def in_words(self) -> str:
-        """For a report: `raised Unwell`, or `answered with 12 items and gaps in allergies`. No identifier."""
+        """For a report: `raised Unwell`, or `said partial with 12 items and gaps in allergies (failed): why`. No
+        identifier."""
         if self.answer is None:
             return f"raised {type(self.error).__name__}"
-        gaps = f" and gaps in {', '.join(sorted(self.gaps))}" if self.gaps else " and no gap"
-        return f"said {self.answer.outcome.value} with {len(self.items)} items{gaps}"
+        gaps = ", ".join(f"{section} ({gap})" for section, gap in sorted(self.gaps.items()))
+        why = f": {_LONG_NUMBER.sub('…', self.answer.detail)[:_MOST_DETAIL]}" if gaps and self.answer.detail else ""
+        said = f"said {self.answer.outcome.value} with {len(self.items)} items"
+        return f"{said} and gaps in {gaps}{why}" if gaps else f"{said} and no gap"
 
     def of_section(self, section: Section | None) -> list[Item]:
         """The items of one section."""
@@ -158,7 +165,7 @@ class Stand:
             require(type(answer) is Answer, f"returned {type(answer).__name__}, which is no Answer")
             return Settled(answer, None, took, requests)
         if not isinstance(error, SourceError):
-            raise Fell(f"raised {type(error).__name__}, which is no SourceError")
+            raise Fell(f"raised {type(error).__name__}{place_of(error)}, which is no SourceError")
         return Settled(None, error, took, requests)
 
     async def well(self, nhs_number: str | None = None) -> Settled:

@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from connectors.sdk.organisations import Organisation, PracticeGroup, Stage
+from connectors.sdk.organisations import Organisation, OrganisationType, PracticeGroup, Stage
 from gateway.api.door import opened, parts_of
-from gateway.choice.may import demand
+from gateway.caller.model import Caller
+from gateway.choice.may import READ_AUDIT, allowed, demand
+from gateway.policy.model import Decision
 from gateway.shadow import Shadow
 from gateway.sources import SourceState
 
 router = APIRouter(tags=["health"])
 SEE_SOURCES: Final = "see-sources"
+_OF_ANSWERS: Final = ("lastOutcome", "lastSuccess", "typicalMilliseconds")
 _TOLD: Final = frozenset({Stage.LIVE, Stage.SHADOW, Stage.SUSPENDED})
 
 
@@ -37,15 +40,25 @@ async def readyz(request: Request, response: Response) -> dict[str, str]:
 async def sources(request: Request) -> dict[str, Any]:
     """The state of each organisation's system, as this worker has seen it. It says nothing about any patient.
 
-    A suspended one is listed as well, as what it is: nobody asks it, so it has neither breaker nor outcome. One in
-    shadow says what its answers came to, in counts. Of a group of practices those are listed that were asked lately.
+    A suspended one is listed as well, as what it is: nobody asks it, so it has neither breaker nor outcome. To whoever
+    may read the audit, one in shadow says what its answers came to, in counts, and of a group of practices those are
+    listed that were asked lately. Others would learn from it, right after a look of their own, what is never shown.
     """
     async with opened(request) as door:
         parts = door.parts
-        demand(lambda action, who: parts.policy.may(action, who.role, who.organisation_type), SEE_SOURCES, door.caller)
+
+        def may(action: str, caller: Caller) -> Decision:
+            return parts.policy.may(action, caller.role, caller.organisation_type)
+
+        demand(may, SEE_SOURCES, door.caller)
         told = [entry for entry in parts.organisations.listed() if entry.holds_records and entry.stage in _TOLD]
         groups = [group for group in parts.organisations.groups() if group.entry.holds_records]
         states = parts.fan_out.states
+        if not allowed(may, READ_AUDIT, door.caller):
+            return {
+                "sources": [_from_afar(entry, states.get(entry.ods)) for entry in told],
+                "practiceGroups": [_group(group, {}, parts.shadow) for group in groups],
+            }
         return {
             "sources": [_line(entry, states.get(entry.ods), parts.shadow) for entry in told],
             "practiceGroups": [_group(group, states, parts.shadow) for group in groups],
@@ -66,7 +79,19 @@ def _group(group: PracticeGroup, states: Mapping[str, SourceState], shadow: Shad
 
 
 def _line(organisation: Organisation, state: SourceState | None, shadow: Shadow) -> dict[str, Any]:
-    line = {
+    line = _state(organisation, state)
+    return line | {"shadow": shadow.seen(organisation.ods)} if organisation.is_shadowed else line
+
+
+def _from_afar(organisation: Organisation, state: SourceState | None) -> dict[str, Any]:
+    """Without what its last answer was, where that would tell of a patient: that they are registered with a practice
+    (which is asked for nobody else), or that one in shadow knows them."""
+    tells = organisation.is_shadowed or organisation.type is OrganisationType.GP_PRACTICE
+    return _state(organisation, state) | (dict.fromkeys(_OF_ANSWERS) if tells else {})
+
+
+def _state(organisation: Organisation, state: SourceState | None) -> dict[str, Any]:
+    return {
         "ods": organisation.ods,
         "name": organisation.name,
         "type": organisation.type,
@@ -78,4 +103,3 @@ def _line(organisation: Organisation, state: SourceState | None, shadow: Shadow)
         "lastSuccess": state and state.last_success,
         "typicalMilliseconds": state and state.typical_ms,
     }
-    return line | {"shadow": shadow.seen(organisation.ods)} if organisation.is_shadowed else line

@@ -63,7 +63,7 @@ def as_json(replayed: Replayed) -> str:
             "basis": replayed.passage.steps.permission.basis,
             "scope": replayed.passage.steps.permission.scope,
         },
-        "outcome": replayed.passage.outcome,
+        "outcome": answer.outcome,
         "told": answer.told,
         "detail": scrub(answer.detail),
         "gaps": {section: answer.gaps[section] for section in Section if section in answer.gaps},
@@ -87,8 +87,12 @@ def write(replayed: Replayed, file: Path) -> None:
         raise CannotDo(f"{file} exists already. Name another file for --out.") from error
     except OSError as error:
         raise CannotDo(f"{file} can't be written ({error.strerror}). Name another file for --out.") from error
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(bundle)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(bundle)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise CannotDo(f"{file} can't be written ({error.strerror}). Nothing of it was left there.") from error
 
 
 def _head(replayed: Replayed) -> Iterator[str]:
@@ -97,7 +101,7 @@ def _head(replayed: Replayed) -> Iterator[str]:
     yield f"{replayed.connector} at {replayed.organisation.ods} ({replayed.organisation.name}), replayed"
     yield f"as {caller.role} in {caller.organisation} ({caller.organisation_type}), permission {permission.basis}"
     yield ""
-    yield f"  outcome    {passage.outcome}" + (f": the source {answer.told}" if answer.told else "")
+    yield f"  outcome    {answer.outcome}" + (f": the source {answer.told}" if answer.told else "")
     if answer.detail:
         yield f"  detail     {scrub(answer.detail)}"
     yield from (f"  gap        {section}: {answer.gaps[section]}" for section in Section if section in answer.gaps)

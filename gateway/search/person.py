@@ -103,7 +103,12 @@ def _name(parameter: str, value: str) -> str:
     """A whole name, exactly. Raises BadRequest."""
     if "*" in value:
         raise wrong(parameter, "takes the whole name: part of a name and a star isn't offered.")
-    if _NOT_IN_NAMES.search(value) or not any(map(str.isalpha, value)) or len(value) > _LONGEST_NAME:
+    if (
+        _NOT_IN_NAMES.search(value)
+        or not value.isprintable()  # soft hyphens, marks of direction, no-break spaces: nobody sees what was asked
+        or not any(map(str.isalpha, value))
+        or len(value) > _LONGEST_NAME
+    ):
         raise wrong(parameter, f"takes one name of at most {_LONGEST_NAME} letters, as it is written.")
     return value
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,19 @@ from fhir.resources.R4B import get_fhir_model_class
 from connectors.gp_connect.replay import replaying
 from connectors.sdk import shape
 from connectors.sdk.http import Transport
-from connectors.sdk.model import INCLUDED_BY, ODS_SYSTEM, SUPPORTING_TYPES, Answer, Ask, Item, Section, Traced
+from connectors.sdk.model import INCLUDED_BY, ODS_SYSTEM, Answer, Ask, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
-from gateway.allergies import is_no_known_allergy
+from gateway.account import Line, account, counted
 from gateway.caller.model import Caller, Role
 from gateway.choice.model import Basis, Permission, Scope
-from gateway.guard import guard
-from gateway.locate import Look
-from gateway.merge import Merger
+from gateway.fate import Fate
+from gateway.locate import Locator, Look
+from gateway.merge import Merger, source_types
+from gateway.passage import Passage, Steps, pass_through
 from gateway.policy.decide import Policy
 from gateway.sealed import Sealer
 from gateway.search.tokens import values
+from gateway.sent import sent_in
 from gateway.shown import Shown
 from gateway.view import View
 from tests.connectors.asking import asking
@@ -38,22 +39,9 @@ from tests.connectors.gp_connect_asking import ADDRESS, PRACTICE, RECORDS, SERVE
 
 FILES = sorted(RECORDS.glob("*.json"))
 POLICIES = Path(__file__).parents[2] / "policies"
-HEADS = ("shown", "grouped into", "supporting", "not shown", "unexplained")
 ID_RULE = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"the records of other suppliers are not at {RECORDS}")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One record from the payload to what leaves."""
-
-    answer: Answer
-    shown: Shown
-    keys: dict[str, Item]
-    """Every item of the answer, by the source's own key."""
-    grouped: frozenset[str]
-    """The MedicationRequests that are one medicine with a MedicationStatement."""
 
 
 CALLER = Caller(
@@ -102,79 +90,51 @@ async def replayed(file: Path, ask: Ask) -> Answer:
         await connector.aclose()
 
 
-async def seen(file: Path, policy: Policy) -> Seen:
+async def passed(file: Path, policy: Policy) -> Passage:
     """One saved record, through the connector, guard, merge and policy."""
     nhs_number = file.name[:10]
-    ask = asking(nhs_number, SERVED)
-    answer = await replayed(file, ask)
-    guarded = guard([answer], {PRACTICE: ask}, lambda _: ADDRESS)
-    assert guarded.alarms == []
-    organisations = Organisations({PRACTICE: practice()})
-    merger = Merger(Sealer(bytes(range(32))), organisations)
-    keys = {item.key: item for item in answer.items}
-    record = merger.merge(guarded, {PRACTICE: ask}, nhs_number, SERVED)
     look = Look(nhs_number, "GET /fhir/Patient/{id}/$everything", "request-1", SERVED)
-    view = View(policy, {PRACTICE: OrganisationType.GP_PRACTICE})
-    shown = view.of(record, CALLER, PERMISSION, look)
-    return Seen(answer, shown, keys, in_medicines(shown.items))
+    organisations = Organisations({PRACTICE: practice()})
+    view = View(policy, source_types(organisations))
+    located = Locator(organisations, 5.0).locate(CALLER, look, view.sections_for(CALLER), 0.0)
+    answer = await replayed(file, asking(nhs_number, located.asks[PRACTICE].sections))
+    steps = Steps(Merger(Sealer(bytes(range(32))), organisations), view, CALLER, PERMISSION, lambda _: ADDRESS)
+    passage = pass_through(answer, located, steps)
+    assert passage.alarms == []
+    return passage
 
 
-def account(seen: Seen, traced: Traced) -> tuple[str, str]:
-    """What became of one input resource: the column of the table, and the reason where there is one."""
-    released = {f"{item.type}/{item.resource['id']}" for item in seen.shown.items}
-    became = [seen.keys[key] for key in traced.became if key in seen.keys]
-    left = [item for item in became if sealed(item) in released]
-    if left:
-        if all(item.type in SUPPORTING_TYPES for item in left):
-            return "supporting", ""
-        own = any(item.key == traced.key and sealed(item) not in seen.grouped for item in left)
-        return ("shown" if own else "grouped into"), ""
-    if became and all(item.section is None for item in became):
-        return "not shown", "who or what nothing that is shown refers to"
-    if became and all(is_no_known_allergy(item) for item in became):
-        return "not shown", "no known allergy: never said where a source may hold allergies that it didn't send"
-    if not traced.became and traced.reason:
-        return "not shown", str(traced.reason)
-    return "unexplained", traced.key.partition("/")[0]
+async def seen(file: Path, policy: Policy) -> Shown:
+    """What leaves of one saved record."""
+    shown = (await passed(file, policy)).shown
+    assert shown is not None
+    return shown
 
 
-def sealed(item: Item) -> str:
-    return f"{item.type}/{item.resource['id']}"
-
-
-def in_medicines(items: list[Item]) -> frozenset[str]:
-    """The plans and issues that stand with their MedicationStatement, by the links in what is released."""
-    based: dict[str, list[str]] = {
-        sealed(item): [one["reference"] for one in item.resource.get("basedOn", ())] for item in items
-    }
-    plans = {plan for key, links in based.items() if key.startswith("MedicationStatement/") for plan in links}
-    issues = {key for key, links in based.items() if key.startswith("MedicationRequest/") and plans & set(links)}
-    return frozenset(plans | issues)
-
-
-def tabled(name: str, counted: Counter[str], reasons: Counter[str]) -> str:
-    row = f"{name:<34}" + "".join(f"{counted[head]:>14}" for head in HEADS)
+def tabled(name: str, lines: list[Line]) -> str:
+    counts = counted(lines)
+    reasons = Counter(line.told.why for line in lines if line.told.fate is Fate.NOT_SHOWN)
+    row = f"{name:<34}" + "".join(f"{counts[fate]:>14}" for fate in Fate)
     return "\n".join([row, *(f"    {count:>4} × {why}" for why, count in sorted(reasons.items()))])
 
 
 async def test_every_input_resource_is_accounted_for(policy: Policy, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [f"{'record':<34}" + "".join(f"{head:>14}" for head in HEADS)]
-    unexplained: Counter[str] = Counter()
+    rows = [f"{'record':<34}" + "".join(f"{fate:>14}" for fate in Fate)]
+    unexplained: list[Line] = []
     for file in FILES:
-        whole = await seen(file, policy)
+        passage = await passed(file, policy)
         sent = keys_sent(file)
-        assert Counter(traced.key for traced in whole.answer.traced) == sent
-        accounts = [account(whole, traced) for traced in whole.answer.traced]
-        counted = Counter(head for head, _ in accounts)
-        reasons = Counter(why for head, why in accounts if head == "not shown")
-        unexplained.update(why for head, why in accounts if head == "unexplained")
-        assert counted.total() == sent.total()
-        assert counted["shown"] > 30
-        assert (counted["grouped into"] > 0) == any(key.startswith("MedicationRequest/") for key in sent)
-        rows.append(tabled(file.stem, counted, reasons))
+        assert Counter(traced.key for traced in passage.answer.traced) == sent
+        lines = account(sent_in([file.read_bytes()]), passage)
+        counts = counted(lines)
+        assert counts.total() == sent.total()
+        assert counts[Fate.SHOWN] > 30
+        assert (counts[Fate.GROUPED] > 0) == any(key.startswith("MedicationRequest/") for key in sent)
+        unexplained += [line for line in lines if line.told.fate is Fate.UNEXPLAINED]
+        rows.append(tabled(file.stem, lines))
     with capsys.disabled():
         print("\n" + "\n".join(rows))
-    assert not unexplained
+    assert unexplained == []
 
 
 def keys_sent(file: Path) -> Counter[str]:
@@ -188,9 +148,9 @@ def keys_sent(file: Path) -> Counter[str]:
 async def test_what_is_released_is_r4(file: Path, policy: Policy) -> None:
     """Loads in the R4 models, has R4's required elements, and an id that obeys R4's rule."""
     shape.prepare()
-    whole = await seen(file, policy)
-    assert whole.shown.items
-    for item in whole.shown.items:
+    shown = await seen(file, policy)
+    assert shown.items
+    for item in shown.items:
         resource = msgspec.json.decode(msgspec.json.Encoder(decimal_format="number").encode(item.resource))
         assert ID_RULE.fullmatch(resource["id"])
         shape.check(item.resource)
@@ -209,8 +169,8 @@ def loadable(resource: dict[str, Any]) -> dict[str, Any]:
 
 async def test_the_practice_is_the_patients_own_by_its_own_word(policy: Policy) -> None:
     """A structured record exists only for who is registered there, so no other word is needed."""
-    whole = await seen(FILES[0], policy)
-    (patient,) = [item.resource for item in whole.shown.items if item.section is Section.DEMOGRAPHICS]
+    shown = await seen(FILES[0], policy)
+    (patient,) = [item.resource for item in shown.items if item.section is Section.DEMOGRAPHICS]
     assert patient["id"] == FILES[0].name[:10]
     assert {"system": ODS_SYSTEM, "value": PRACTICE} in [
         one.get("identifier") for one in patient["generalPractitioner"]

@@ -99,11 +99,13 @@ async def test_sources_shows_a_list_as_one_line_with_those_that_were_asked(
             "asked": [],
         }
         await stack.everything(GRACE)
-        answer = (await stack.get("/sources")).json()
+        answer = (await stack.get("/sources", "privacy-officer")).json()
         assert [line["ods"] for line in answer["sources"]] == ["RJ2", "X26"]
         (line,) = answer["practiceGroups"][0]["asked"]
         assert (line["ods"], line["name"], line["lastOutcome"]) == ("G85005", "South Lewisham", "answered")
         assert "shadow" not in line
+        # A colleague could tell from it where the patient is registered whose record was opened a moment ago.
+        assert (await stack.get("/sources", "nurse")).json()["practiceGroups"] == [group]
 
 
 async def test_a_registered_practice_in_shadow_is_asked_and_never_shown(tmp_path: Path, others: dict[str, Any]) -> None:
@@ -121,7 +123,7 @@ async def test_a_registered_practice_in_shadow_is_asked_and_never_shown(tmp_path
         assert row["sources"]["G85005"]["stage"] == "shadow"
         for task in list(stack.parts.shadow._tasks):
             await task
-        (line,) = (await stack.get("/sources")).json()["practiceGroups"][0]["asked"]
+        (line,) = (await stack.get("/sources", "privacy-officer")).json()["practiceGroups"][0]["asked"]
         assert (line["stage"], line["shadow"]["asked"], line["shadow"]["outcomes"]) == ("shadow", 1, {"answered": 1})
 
 

@@ -118,7 +118,10 @@ async def test_a_register_that_is_silent_is_a_gap_where_the_practice_would_be(
     assert not asked(stack) & PRACTICES
     sentences = outcome(bundle)
     assert any(says in one and "allergies" in one and "results" in one for one in sentences), sentences
-    assert any(one.startswith("Allergies unavailable: the allergies of the GP practice could not be read.") for one in sentences)
+    assert any(
+        one.startswith("Allergies unavailable: the allergies of the GP practice could not be read.")
+        for one in sentences
+    )
     assert "716186003" not in json.dumps(resources(bundle))  # no known allergy
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import errno
 import functools
+import io
 import json
+import os
+import re
 import socket
 import stat
 import sys
@@ -24,6 +28,7 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.social_care.sandbox import create_app
 from gateway.cli import app
 from gateway.connector_commands import replay as replaying
+from gateway.fate import Fate
 from gateway.policy.decide import Policy
 from tests.connectors.gp_connect_asking import ALLERGY, RECORDS, bundle, empty_lists, problem
 from tests.connectors.gp_connect_asking import PATIENT as PRACTICES_PATIENT
@@ -462,7 +467,7 @@ answer.traced = [Traced(one.key, (one.key,)) for one in answer.items if one.type
 
 
 @pytest.fixture
-def losing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def losing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Installs a connector with a fault."""
 
     def install(fault: str, before: str = "pass", *, with_replay: bool = True) -> None:
@@ -493,7 +498,7 @@ def losing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     ],
 )
 def test_what_a_connector_loses_is_unexplained(
-    losing: Callable[[str], None], saved: Callable[..., Path], fault: str, why: str
+    losing: Callable[..., None], saved: Callable[..., Path], fault: str, why: str
 ) -> None:
     losing(fault)
     one = r4("Observation", "one", contained=CONTAINED[:1], performer=[refers("#near")])
@@ -508,7 +513,7 @@ def test_what_a_connector_loses_is_unexplained(
 
 
 def test_what_a_connector_does_not_ask_for_is_unexplained(
-    losing: Callable[[str], None], saved: Callable[..., Path]
+    losing: Callable[..., None], saved: Callable[..., Path]
 ) -> None:
     """It offers results, was asked for them, and never searches for them."""
     losing("pass", "ask = replace(ask, sections=ask.sections - {Section.RESULTS})")
@@ -516,7 +521,7 @@ def test_what_a_connector_does_not_ask_for_is_unexplained(
     assert fates(account) == {"Patient/p1": "shown", "Observation/one": "unexplained"}
 
 
-def test_what_a_connector_makes_up_is_unexplained(losing: Callable[[str], None], saved: Callable[..., Path]) -> None:
+def test_what_a_connector_makes_up_is_unexplained(losing: Callable[..., None], saved: Callable[..., Path]) -> None:
     made_up = "{'resourceType': 'Condition', 'id': 'x', 'code': {'text': 'x'}, 'subject': {'reference': 'Patient/p1'}}"
     losing(f"answer.items.append(Item(answer.source, {made_up}, Section.PROBLEMS, 'x'))")
     account = told("losing", saved(collection(r4("Patient", "p1"))), exit_code=1)
@@ -524,7 +529,7 @@ def test_what_a_connector_makes_up_is_unexplained(losing: Callable[[str], None],
 
 
 def test_a_connector_may_tell_in_another_what_it_was_sent(
-    losing: Callable[[str], None], saved: Callable[..., Path]
+    losing: Callable[..., None], saved: Callable[..., Path]
 ) -> None:
     losing(
         "answer.items = [one for one in answer.items if one.original_id != 'two']\n"
@@ -679,3 +684,114 @@ def test_a_role_that_works_nowhere_here_stands_in(saved: Callable[..., Path], tm
     file.write_text(json.dumps({"organisations": [entry]}))
     account = told("fhir_r4", saved(collection(r4("Patient", "p1"))), "--as", "social-worker", "--organisations", file)
     assert account["as"] == {"role": "social-worker", "organisation": "ZZZ99", "type": "council"}
+
+
+def test_gaps_account_for_what_is_missing_of_a_search_that_broke(saved: Callable[..., Path]) -> None:
+    """A doubled key makes the whole search unusable: all that it brought is missing, and the section says so."""
+    seen = r4("Observation", "seen", performer=[refers("Practitioner/known")])
+    body = json.dumps(collection(r4("Patient", "p1"), seen, r4("Practitioner", "known"))).encode()
+    doubled = body.replace(b'"status": "final"', b'"status": "final", "status": "amended"')
+    account = told("fhir_r4", saved(doubled))
+    assert account["gaps"] == {"results": "failed"}
+    assert {line["rule"] for line in account["resources"] if line["key"] != "Patient/p1"} == {"gap.failed"}
+    assert "a key stands twice" in lines(account)["Observation/seen"]["why"]
+
+
+def test_a_saved_search_brings_what_nobody_can_hold(saved: Callable[..., Path]) -> None:
+    """As it came, with what the source sent along: a bill, and a problem for somebody who sees none."""
+    both = [r4("Encounter", "e1"), r4("Claim", "c1"), r4("Condition", "c2")]
+    entries = [{"resource": one, "search": {"mode": "include" if place else "match"}} for place, one in enumerate(both)]
+    visits = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    person = collection(r4("Patient", "p1"), kind="searchset")
+    found = lines(told("fhir_r4", saved(person), saved(visits), "--as", "social-worker"))
+    assert found["Encounter/e1"]["fate"] == "shown"
+    assert (found["Claim/c1"]["fate"], found["Claim/c1"]["rule"]) == ("not shown", "no-section")
+    account = told("fhir_r4", saved(person), saved(visits))
+    assert account["gaps"]["results"] == "failed"  # that search was not saved
+    assert fates(account)["Condition/c2"] == "shown"
+
+
+def test_a_place_that_a_traced_holder_leaves_out(losing: Callable[..., None], saved: Callable[..., Path]) -> None:
+    """A connector that accounts for each resource accounts for the contained ones too."""
+    losing("answer.traced = [Traced(one.key, (one.key,)) for one in answer.items]")
+    one = r4("Observation", "one", contained=CONTAINED[:1], performer=[refers("#near")])
+    account = told("losing", saved(collection(r4("Patient", "p1"), one)), exit_code=1)
+    assert fates(account)["Observation/one#near"] == "unexplained"
+
+
+def test_a_traced_contained_resource_is_in_its_holder(losing: Callable[..., None], saved: Callable[..., Path]) -> None:
+    losing(
+        "answer.traced = [Traced(one.key, (one.key,)) for one in answer.items]\n"
+        "        answer.traced += [Traced('Observation/one#near', ('Observation/one',))]"
+    )
+    one = r4("Observation", "one", contained=CONTAINED[:1], performer=[refers("#near")])
+    found = lines(told("losing", saved(collection(r4("Patient", "p1"), one))))
+    assert found["Observation/one#near"]["fate"] == "grouped into"
+    assert found["Observation/one#near"]["into"] == found["Observation/one"]["into"]
+
+
+def test_what_is_left_would_not_be_true(saved: Callable[..., Path]) -> None:
+    """An outline of what has a modifier is shown to nobody: it could say what isn't so."""
+    turned = r4("Encounter", "e1", modifierExtension=[{"url": "urn:x", "valueBoolean": True}])
+    found = lines(told("fhir_r4", saved(collection(r4("Patient", "p1"), turned)), "--as", "social-worker"))
+    assert found["Encounter/e1"]["rule"] == "filter.unshowable"
+
+
+def test_what_stands_in_what_is_not_shown_is_not_shown(losing: Callable[..., None], saved: Callable[..., Path]) -> None:
+    losing(
+        "answer.traced = [Traced(one.key, (one.key,)) for one in answer.items]\n"
+        "        answer.traced += [Traced('Observation/one#near', ('Observation/one',))]"
+    )
+    hidden = r4("Observation", "one", contained=CONTAINED[:1], performer=[refers("#near")], code=coded("86406008"))
+    found = lines(told("losing", saved(collection(r4("Patient", "p1"), hidden))))
+    assert found["Observation/one#near"]["rule"] == "label.sensitive.agreement"
+
+
+def test_an_entry_that_can_not_be_used(saved: Callable[..., Path], tmp_path: Path) -> None:
+    trust = {"ods": "RVY", "name": "A trust", "type": "acute-trust", "stage": "live", "connector": "fhir_r4"}
+    practice = {"ods": "G85005", "name": "B", "type": "gp-practice", "stage": "live", "connector": "gp_connect"}
+    of_all = {"address": "https://x.example", "sections": ["results"]}
+    file = tmp_path / "organisations.yaml"
+    council = {"ods": "709", "name": "C", "type": "council", "stage": "live"}
+    file.write_text(json.dumps({"organisations": [{**trust, **of_all}, {**practice, **of_all}, council]}))
+    person = saved(collection(r4("Patient", "p1")))
+    options = ("--organisations", file)
+    nothing = refused("fhir_r4", person, "--ods", "RVY", *options, "--as", "social-worker")
+    assert "social-worker sees nothing of what RVY offers" in nothing
+    assert "G85005" in refused("gp_connect", person, "--ods", "G85005", *options)
+    file.write_text("organisations: []")
+    assert "organisations.yaml" in refused("fhir_r4", person, *options)
+
+
+def test_a_manifest_that_describes_nobody(losing: Callable[..., None], saved: Callable[..., Path]) -> None:
+    losing("pass")
+    manifest = Path(str(connectors.__path__[-1])) / "losing" / "manifest.yaml"
+    manifest.write_text(json.dumps({**MANIFEST, "kit": {"ods": "much too long"}}))
+    assert "describes no organisation" in refused("losing", saved(collection(r4("Patient", "p1"))))
+
+
+def test_what_can_not_be_written_whole_is_not_left_behind(
+    saved: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def opened(descriptor: int, _: str) -> Full:
+        os.close(descriptor)
+        return Full()
+
+    monkeypatch.setattr(os, "fdopen", opened)
+    out = tmp_path / "out.json"
+    assert "No space left" in refused("fhir_r4", saved(collection(r4("Patient", "p1"))), "--out", out)
+    assert not out.exists()
+
+
+def test_the_guide_names_the_options_that_there_are() -> None:
+    guide = (Path(connectors.__path__[0]) / "README.md").read_text().partition("## Where is it?")[2]
+    told = CliRunner().invoke(app, ["connector", "replay", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
+    offered = set(re.findall(r"--[a-z][a-z-]+", told)) - {"--help"}
+    named = set(re.findall(r"--[a-z][a-z-]+", guide))
+    assert named | {"--organisations"} == offered
+    for fate in Fate:
+        assert f"| {fate} |" in guide

@@ -40,7 +40,7 @@ async def done(stack: Stack) -> None:
 
 async def seen(stack: Stack) -> dict[str, dict[str, Any]]:
     """What `GET /sources` says of each source in shadow."""
-    answer = await stack.get("/sources")
+    answer = await stack.get("/sources", "privacy-officer")
     assert answer.status_code == 200, answer.text
     return {line["ods"]: line["shadow"] for line in answer.json()["sources"] if line["stage"] == "shadow"}
 
@@ -75,7 +75,7 @@ async def test_nothing_of_a_source_in_shadow_is_in_any_answer_yet_it_is_compared
     for ods in JOINING_LATER:
         assert calls(shadowed, ods) > 0
         assert found[ods]["faults"] == found[ods]["skipped"] == 0
-    assert not [mark for mark in canaries(shadowed) if mark in (await shadowed.get("/sources")).content]
+    assert not [mark for mark in canaries(shadowed) if mark in (await shadowed.get("/sources", "privacy-officer")).content]
 
 
 async def test_the_manifest_says_that_it_is_joining_whatever_it_answers(shadowed: Stack) -> None:

@@ -11,7 +11,7 @@ import pytest
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Resource
 from gateway.merge import Merger, Record
 from gateway.register import Hold, Standing
-from gateway.whereabouts import hold_back, told
+from gateway.whereabouts import hold_back, identity, told
 from tests.unit.pipeline import (
     EVERYTHING,
     NHS,
@@ -74,7 +74,7 @@ def test_of_the_patient_stays_who_they_are() -> None:
     ]
     (item,) = held(of=full).patients
     assert item.resource.keys() == {
-        *("resourceType", "id", "meta", "identifier", "active", "name", "birthDate", "_birthDate", "deceasedBoolean")
+        *("resourceType", "id", "meta", "identifier", "active", "name", "birthDate", "deceasedBoolean")
     }
     assert item.resource["identifier"] == [{"system": NHS_NUMBER_SYSTEM, "value": NHS}]
     assert item.resource["name"] == [{"family": "A", "given": ["B"]}]
@@ -142,6 +142,16 @@ def test_the_people_of_the_practice_go_and_others_stay() -> None:
         ("DiagnosticReport", {"presentedForm": [{"data": "AAAA"}]}, "presentedForm"),
         ("Immunization", {"location": {"reference": "Location/1"}}, "location"),
         ("MedicationRequest", {"dispenseRequest": {"performer": {"display": "Corner pharmacy"}}}, "dispenseRequest"),
+        ("Encounter", {"reasonCode": [{"text": "Fall at 17 Marigold Gardens"}]}, "reasonCode"),
+        ("Encounter", {"type": [{"coding": [{"display": "Visit, SE13 9QQ"}]}]}, "type"),
+        ("Condition", {"note": [{"text": "now at SE6\u00a04UU"}]}, "note"),
+        ("Condition", {"note": [{"text": "now at SE6\n 4UU"}]}, "note"),
+        ("Condition", {"note": [{"text": "now at se6-4uu"}]}, "note"),
+        ("Condition", {"note": [{"text": "now at SE6\u200b4UU"}]}, "note"),
+        ("Condition", {"note": [{"text": "now at \uff33\uff25\uff16 \uff14\uff35\uff35"}]}, "note"),
+        ("Condition", {"extension": [{"url": "x", "valueAttachment": {"data": "AAAA"}}]}, "extension"),
+        ("Condition", {"extension": [{"url": "x", "valueCoding": {"system": ODS_SYSTEM, "code": "A1"}}]}, "extension"),
+        ("Condition", {"identifier": [{"system": ODS_SYSTEM, "value": "A1"}]}, "identifier"),
     ],
 )
 def test_what_may_tell_where_goes(kind: str, elements: dict[str, Any], gone: str) -> None:
@@ -153,7 +163,7 @@ def test_what_may_tell_where_goes(kind: str, elements: dict[str, Any], gone: str
 @pytest.mark.parametrize(
     ("kind", "elements"),
     [
-        ("Observation", {"code": {"text": "Vitamin B12 5RG"}}),  # in a coded value it's no postcode
+        ("Observation", {"code": {"text": "Vitamin B12 5ug"}}),  # no postcode
         ("Observation", {"valueQuantity": {"value": 71, "unit": "kg"}}),
         ("Observation", {"valueString": "well; B6 5mg, 10 MG"}),
         ("Observation", {"note": [{"text": "Feels well"}], "performer": [{"reference": "Practitioner/9"}]}),
@@ -169,6 +179,25 @@ def test_what_tells_of_care_stays(kind: str, elements: dict[str, Any]) -> None:
     body = left(kind, **deepcopy(elements))
     assert body is not None
     assert {name: body[name] for name in elements} == elements
+
+
+def test_what_lost_something_says_so_by_its_tag_and_no_tag_of_the_source_stays() -> None:
+    told_by_tag = {"tag": [{"system": "https://rj2.example/clinic", "code": "17", "display": "Clinic in Catford"}]}
+    body = left("Condition", meta=told_by_tag, code={"text": "Fall"})
+    assert body is not None
+    assert [tag["code"] for tag in body["meta"]["tag"]] == [TRUST, "SUBSETTED"]
+    whole = left("Condition", code={"text": "Fall"})
+    assert whole is not None
+    assert [tag["code"] for tag in whole["meta"]["tag"]] == [TRUST]
+    (item,) = held(of={**deepcopy(WHERE), "meta": deepcopy(told_by_tag)}).patients
+    assert [tag["code"] for tag in item.resource["meta"]["tag"]] == [TRUST, "SUBSETTED"]
+
+
+def test_a_contained_patients_links_lead_and_say_nothing() -> None:
+    link = {"other": {"reference": "Patient/2", "display": "17 Marigold Gardens"}, "type": "seealso", "id": "l"}
+    assert identity({"resourceType": "Patient", "link": [link]})["link"] == [
+        {"other": {"reference": "Patient/2"}, "type": "seealso"}
+    ]
 
 
 def test_who_an_item_is_about_stays_however_it_is_said() -> None:

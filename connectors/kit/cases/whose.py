@@ -28,6 +28,9 @@ class _Strangers:
         self.marks = _marks(theirs) - _marks(ours)
         self.ours = _marks(ours) - _marks(theirs)
         self.ids = {identity for identity in _ids(theirs) if identity not in _ids(ours)}
+        self._themselves = frozenset[str]().union(
+            *(bodies.marks(item.resource) for item in theirs.items if item.type == "Patient")
+        )
         require(self.marks, "kit.other has nothing of their own that could be told apart; name somebody else")
 
     async def answer(self, exchange: Exchange) -> Response:
@@ -41,8 +44,10 @@ class _Strangers:
         return len(passed), sum(id(item) in taken for item in passed)
 
     def own(self, item: dict[str, Any]) -> bool:
-        """True for an entry that tells of the other person, and is not the person themselves."""
-        return bool(bodies.marks(item) & self.marks) and bodies.inner(item).get("resourceType") != "Patient"
+        """True for an entry that tells of the other person, and is not the person themselves: two people in the list of
+        people are refused before any other list is read, and nothing would be shown by that."""
+        named = bodies.inner(item).get("resourceType")
+        return bool(bodies.marks(item) & (self.marks - self._themselves)) and named != "Patient"
 
 
 def _ids(settled: Settled) -> list[str]:
