@@ -31,8 +31,9 @@ JOINING: Final = "is joining Connect Care: what it holds is not shown yet"
 HOLDS_NONE: Final = "holds none of what was asked for"
 _PATIENT: Final = frozenset({Section.DEMOGRAPHICS})
 _PRACTICE: Final = OrganisationType.GP_PRACTICE
-_TELLS_WHERE: Final = frozenset({Section.DEMOGRAPHICS, Section.CONTACTS, Section.CARE_TEAM})
-"""Sections of which a single item may tell where the patient lives: a home visit, the team of a neighbourhood."""
+_TELLS_WHERE: Final = frozenset({Section.DEMOGRAPHICS, Section.CONTACTS, Section.CARE_TEAM, Section.ALLERGIES})
+"""Sections of which a single item may tell where the patient lives or is registered: a home visit, the team of a
+neighbourhood; with an allergy the practice is named, since it is asked what it holds against it."""
 
 
 @dataclass(frozen=True, slots=True)

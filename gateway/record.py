@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import guard, register, release
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
-from gateway.choice.refusals import opted_out_meanwhile
+from gateway.choice.refusals import opted_out_under_another_number
 from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
 from gateway.known import require_patient
 from gateway.locate import Look
@@ -143,7 +143,7 @@ class Records:
         try:
             await self.sharing.require_opted_in(nhs_number)
         except OptedOut:
-            raise opted_out_meanwhile() from None
+            raise opted_out_under_another_number() from None
 
     async def _caller(self, authorization: list[str], question: Question) -> Caller:
         """Somebody who is known and may not ask is a row as well."""

@@ -89,8 +89,9 @@ def _practices(patient: Resource) -> Iterable[str]:
     today = datetime.now(UTC).astimezone(_LOCAL).date().isoformat()
     for reference in patient.get("generalPractitioner", ()):
         identifier = reference.get("identifier", {})
-        ended = str(identifier.get("period", {}).get("end") or today)[: len(today)]
-        if identifier.get("system") == ODS_SYSTEM and ended >= today[: len(ended)]:
+        period = identifier.get("period", {})
+        started, ended = (str(period.get(bound) or today)[: len(today)] for bound in ("start", "end"))
+        if identifier.get("system") == ODS_SYSTEM and started <= today[: len(started)] and ended >= today[: len(ended)]:
             yield str(identifier["value"])
 
 

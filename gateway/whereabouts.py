@@ -39,7 +39,7 @@ _NAME: Final = ("use", "text", "family", "given", "prefix", "suffix", "period")
 _IDENTIFIER: Final = ("use", "system", "value", "period")
 _META: Final = ("source", "lastUpdated", "security")
 _OWN_TAGS: Final = frozenset({ODS_SYSTEM, SUBSETTED["system"]})
-"""Tags of these systems are the gateway's: it puts its own in place of a source's. Any other says what a source likes."""
+"""Tags of these systems are the gateway's own. Any other says what a source likes."""
 _TOLD: Final = {
     Hold.SENSITIVE: (
         "This patient's details are restricted. Address, phone numbers, GP practice and whatever else could tell where "

@@ -42,6 +42,8 @@ def connect(setup: Setup) -> Connector:
     ods, address = setup.organisation.ods, setup.organisation.address or ""
     # Plain HTTP is for sandboxes alone, and production refuses it: there, stand-ins do for what nobody issued.
     sandbox = urlsplit(address).scheme == "http"
+    if not sandbox:
+        _require_https(settings, ods)
     limits = Limits()
     practice = Practice(
         ods,
@@ -52,6 +54,16 @@ def connect(setup: Setup) -> Connector:
         spine_proxy=settings.spine_proxy,
     )
     return GpConnect(ods, settings, practice)
+
+
+def _require_https(settings: Settings, ods: str) -> None:
+    """A directory reached by plain HTTP could be made to lead a patient's data anywhere, and so could a proxy."""
+    addresses = {"sds.address": settings.sds and settings.sds.address, "spine_proxy": settings.spine_proxy}
+    for name, address in addresses.items():
+        if address and urlsplit(address).scheme != "https":
+            raise ConfigurationError(
+                f"{ods}: {name} is plain HTTP, which is for sandboxes alone. Give an https address."
+            )
 
 
 @lru_cache(maxsize=16)

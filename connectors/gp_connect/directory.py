@@ -177,10 +177,11 @@ def _asid_of(devices: list[Resource], ods: str) -> str:
 
 
 def _check_owner(resource: Resource, ods: str, element: str) -> None:
-    """Raises NoRoute where the directory speaks of another organisation: its data would be the wrong practice's."""
+    """Raises NoRoute where the directory doesn't say that it speaks of this organisation: what is there might be
+    another practice's."""
     identifier = (resource.get(element) or {}).get("identifier") or {}
-    if identifier.get("system") == ODS_SYSTEM and identifier.get("value") != ods:
-        raise NoRoute("the directory answered about another organisation")
+    if identifier.get("system") != ODS_SYSTEM or identifier.get("value") != ods:
+        raise NoRoute("the directory answered about another organisation, or doesn't say about which")
 
 
 def _values(resource: Resource, system: str) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from connectors.kit.entry import subject_in
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.grades import KIT_EVIDENCE, KIT_VERSION, KitEvidence, content_hash, write_evidence
 from connectors.sdk.manifest import EVIDENCE, folder_of, load_manifest
+
+_FIRST: Final = "K01"
+_BEGIN: Final = "Begin with K01: the others build on what it asks for."
 
 
 def told(name: str, results: Sequence[CaseResult]) -> str:
@@ -32,14 +36,25 @@ def told(name: str, results: Sequence[CaseResult]) -> str:
     fell = sum(not result.passed for result in results)
     skipped = sum(result.skipped for result in results)
     lines += ["", f"{name}: {len(results) - fell - skipped} passed, {skipped} skipped, {fell} fell"]
+    lines += [_BEGIN] if fell > 1 and any(one.number == _FIRST and not one.passed for one in results) else []
     return "\n".join(lines)
+
+
+def hold_to_evidence(asked: argparse.Namespace) -> None:
+    """Raises ConfigurationError, before any case is played, for what could never be recorded."""
+    if asked.case or asked.ods:
+        raise ConfigurationError(
+            "Evidence is of every case, on the manifest's own sandbox. Leave out --case and --ods."
+        )
+    serving = load_manifest(asked.name).served_by
+    if serving != asked.name:
+        raise ConfigurationError(
+            f"{asked.name} has no connector of its own. Leave out --record, or record that of {serving}."
+        )
 
 
 def record(name: str, results: Sequence[CaseResult]) -> Path:
     """Write what was passed as evidence for bronze. Raises ConfigurationError where it proves nothing."""
-    if load_manifest(name).served_by != name:
-        serving = load_manifest(name).served_by
-        raise ConfigurationError(f"Not recorded: {name} has no connector of its own. Record that of {serving}.")
     if fallen := [result.number for result in results if not result.passed]:
         raise ConfigurationError(f"Not recorded: {', '.join(fallen)} fell.")
     folder = folder_of(name)
@@ -94,10 +109,8 @@ class _Once(logging.Filter):
 
 
 def _checked(asked: argparse.Namespace) -> int:
-    if asked.record and (asked.case or asked.ods):
-        raise ConfigurationError(
-            "Evidence is of every case, on the manifest's own sandbox. Leave out --case and --ods."
-        )
+    if asked.record:
+        hold_to_evidence(asked)
     results = asyncio.run(check(subject_in(asked.name, asked.ods), [number.upper() for number in asked.case]))
     if asked.json:
         print(msgspec.json.format(msgspec.json.encode(results), indent=2).decode())

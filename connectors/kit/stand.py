@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from connectors.kit.code_faults import place_of
 from connectors.kit.exchange import Request, of_app
 from connectors.kit.fault_server import FaultServer, blackhole, fault_server, saying
 from connectors.kit.registry import Fell, require
+from connectors.sdk.code_faults import place_of
 from connectors.sdk.connector import Connector
 from connectors.sdk.errors import ConfigurationError, NoRecord, Refused, SourceError, SourceTimeout, Withheld
 from connectors.sdk.model import Answer, Ask, AskedBy, Gap, Item, Outcome, Section

@@ -22,12 +22,14 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from connectors.kit.asgi import ASGIApp
 from connectors.kit.cases import ALL
+from connectors.sdk.code_faults import cannot_import, place_of
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.manifest import MANIFEST, folder_of, read_manifest
@@ -133,7 +135,11 @@ def subject_from(connector: str, kit: KitSettings, file: Path) -> Subject:
     try:
         package = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{file}: {name} can't be imported. Ship a sandbox with create_app.") from error
+        if error.name and name.startswith(error.name):
+            raise ConfigurationError(f"{file}: {name} isn't there. Ship a sandbox with create_app.") from error
+        raise cannot_import(name, error) from error
+    except Exception as error:  # whatever a module does when it's imported
+        raise cannot_import(name, error) from error
     known = {person["nhsNumber"] for person in package.people()} if hasattr(package, "people") else None
     for role in ("patient", "other", "empty"):
         number = getattr(kit, role)
@@ -143,9 +149,19 @@ def subject_from(connector: str, kit: KitSettings, file: Path) -> Subject:
         raise ConfigurationError(f"{file}: kit.unknown is known to the sandbox. Use a number of nobody.")
     try:
         base_path: str = getattr(package.create_app(kit.ods, canaries=True), "base_path", "/fhir")
-    except LookupError as error:
-        raise ConfigurationError(f"{file}: kit.ods: {error.args[0]}") from error
+    except Exception as error:
+        raise _no_sandbox(package, kit.ods, file, error) from error
     return Subject(connector, kit, lambda: package.create_app(kit.ods, canaries=True), connect, base_path)
+
+
+def _no_sandbox(package: ModuleType, ods: str, file: Path, error: Exception) -> ConfigurationError:
+    """What to raise for a sandbox that wouldn't start: for an organisation that it hasn't, or at all."""
+    offered = list(package.organisations()) if hasattr(package, "organisations") else []
+    if isinstance(error, LookupError) and ods not in offered:
+        remedy = f" Use one of: {', '.join(offered)}." if offered else ""
+        return ConfigurationError(f"{file}: kit.ods, or --ods: {error.args[0]}{remedy}")
+    kind = type(error).__name__
+    return ConfigurationError(f"{file}: the sandbox doesn't start: {kind}{place_of(error)}: {error}. Mend its data.")
 
 
 def read_kit(folder: Path) -> KitSettings:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, cast
 from pydantic import BaseModel
 
 import connectors
+from connectors.sdk.code_faults import cannot_import
 
 _NOT_CONNECTORS: Final = frozenset({"sdk", "kit", "template"})
 
@@ -33,7 +34,8 @@ def available() -> list[str]:
 
 
 def package(name: str) -> ConnectorPackage:
-    """The package of a connector. Raises LookupError, with a sentence, for one that isn't installed.
+    """The package of a connector. Raises LookupError, with a sentence, for one that isn't installed, and
+    ConfigurationError, with file and line, for one whose code can't be imported.
 
     One that is imported already is found without a look at the folders: practices are connected while somebody waits.
     """
@@ -42,5 +44,8 @@ def package(name: str) -> ConnectorPackage:
         return cast(ConnectorPackage, sys.modules[module])
     if name not in available():
         raise LookupError(f"the connector {name} does not exist; use one of: {', '.join(available())}")
-    found: ConnectorPackage = importlib.import_module(module)
+    try:
+        found: ConnectorPackage = importlib.import_module(module)
+    except Exception as error:  # whatever a module does when it's imported
+        raise cannot_import(f"connectors/{name}", error) from error
     return found

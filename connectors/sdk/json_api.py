@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from connectors.sdk import shape
 from connectors.sdk.auth import AuthSettings, NoAuth, TlsSettings, authorizer, tls_context
 from connectors.sdk.budget import Budget
 from connectors.sdk.bundle import read_object
+from connectors.sdk.code_faults import place_of
 from connectors.sdk.connector import Setup
 from connectors.sdk.errors import Ambiguous, NoRecord, Refused, SourceError, SourceTimeout, TooMuch, WrongContent
 from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
@@ -42,6 +44,7 @@ ToR4 = Callable[[dict[str, Any]], Resource]
 translate: that entry is held back, counted, and its section isn't whole. It takes the patient's reference from the
 entry's own word for whose it is, never from the question: a source that sends somebody else's must be seen to do so."""
 
+_PLACES: Final = frozenset({"nhs_number", "person"})
 _NOT_TRANSLATED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
@@ -70,6 +73,12 @@ class ListOf:
     next: str = "next"
     total: str = "total"
     id: str = "id"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a path that holds the place of anything else."""
+        odd = {name for _, name, _, _ in Formatter().parse(self.path) if name is not None} - _PLACES
+        if odd:
+            raise ValueError(f"the path {self.path} has {{{min(odd)}}}, and only {{nhs_number}} or {{person}} is known")
 
     @property
     def name(self) -> str:
@@ -226,7 +235,7 @@ class _Looking:
             try:
                 item = self._item(listed.to_r4(entry), section)
             except _NOT_TRANSLATED as error:
-                reason = f"could not be translated ({type(error).__name__})"
+                reason = f"could not be translated ({_why(error)})"
                 found.traced.append(Traced(key, reason=reason))
                 found.note(Gap.HELD_BACK, f"an entry {reason}")
             else:
@@ -259,6 +268,13 @@ def _carries(patient: Resource, nhs_number: str) -> bool:
         identifier.get("system") == NHS_NUMBER_SYSTEM and same_number(str(identifier.get("value")), nhs_number)
         for identifier in patient.get("identifier", ())
     )
+
+
+def _why(error: Exception) -> str:
+    """For whoever writes the mapping. The text of an error may quote what came; that of a BrokenShape doesn't."""
+    if isinstance(error, shape.BrokenShape):
+        return f"BrokenShape: {error}"
+    return f"{type(error).__name__}{place_of(error)}"
 
 
 def gap_of(error: SourceError) -> Gap:

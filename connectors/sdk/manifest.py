@@ -72,7 +72,8 @@ def folder_of(name: str) -> Path:
     known = {path.parent.name: path.parent for root in connectors.__path__ for path in Path(root).glob(f"*/{MANIFEST}")}
     if name not in known:
         raise LookupError(
-            f"No connector {name} has a {MANIFEST}; use one of: {', '.join(sorted(known)) or 'none yet'}."
+            f"There is no connector {name[:40]}: no folder of that name has a {MANIFEST}. "
+            f"Use one of: {', '.join(sorted(known)) or 'none yet'}."
         )
     return known[name]
 

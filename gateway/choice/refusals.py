@@ -44,6 +44,15 @@ def opted_out_meanwhile() -> OptedOut:
     )
 
 
+def opted_out_under_another_number() -> OptedOut:
+    """The number that was asked for has been replaced; the choice stands under the current one, which isn't told."""
+    return OptedOut(
+        "This patient has opted out of Connect Care, under another NHS number than the one that was asked for. Nothing "
+        "of the record is shown. " + _BACK_IN,
+        rule=OPTED_OUT,
+    )
+
+
 def no_permission(*, best_interests: bool) -> NoPermission:
     """Before anyone was asked. `best_interests`: whether this caller may act in them."""
     return NoPermission(

@@ -86,14 +86,21 @@ def try_one(
     record: Annotated[bool, typer.Option("--record", help="Write a whole answer as evidence for silver.")] = False,
     owner: Annotated[str, typer.Option(help="With --record: who answers for the connection.")] = "",
 ) -> None:
-    """Ask an organisation one real question. It is an access to a patient's data: it's journalled, under your name."""
+    """Ask an organisation one real question. It is an access to a patient's data: it's journalled, under your name.
+
+    Exit code 1 where nobody was asked, or the answer isn't whole.
+    """
     from gateway.connector_commands import report, trial
     from gateway.connector_commands.wish import Wish
 
-    tried = trial.run(Wish(name, nhs_number, config, reason, ods, organisations, acting_as, user_id, ticket))
+    tried = trial.run(
+        Wish(name, nhs_number, config, reason, ods, organisations, acting_as, user_id, ticket, record, owner)
+    )
     typer.echo(report.told(tried))
     if record:
         typer.echo(f"Recorded in {report.record(tried, owner)}")
+    if tried.has_gaps:
+        raise SystemExit(1)
 
 
 @app.command("replay")

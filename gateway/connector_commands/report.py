@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.sdk.grades import CONTRACT_EVIDENCE, ContractEvidence, content_hash, is_local, write_evidence
 from connectors.sdk.manifest import EVIDENCE, folder_of, load_manifest
-from connectors.sdk.model import Section
+from connectors.sdk.model import Outcome, Section
 from gateway.audit.scrub import scrub
 from gateway.connector_commands.refusals import CannotDo
 from gateway.connector_commands.trial import Tried
@@ -18,10 +18,11 @@ from gateway.connector_commands.trial import Tried
 def told(tried: Tried) -> str:
     """The report: outcome, times, counts, sections, gaps, what is missing, and where it is journalled."""
     question, answer = tried.question, tried.answer
+    calls = f", {answer.calls} calls" if answer.calls else ""  # of a question that ends in an error nobody counts them
     lines = [
         f"{question.about} ({question.organisation.name}, {question.organisation.stage}), asked at {question.host}",
         "",
-        f"  outcome    {answer.outcome} in {answer.took_ms:.0f} ms, {answer.calls} calls, of {question.seconds:g} s",
+        f"  outcome    {answer.outcome} in {answer.took_ms:.0f} ms of {question.seconds:g} s{calls}",
         *([f"  because    it {answer.told}"] if answer.told else []),
         *([f"  detail     {scrub(answer.detail)}"] if answer.detail else []),
         "",
@@ -48,6 +49,8 @@ def _sections(tried: Tried) -> Iterator[str]:
 
 
 def _nothing(tried: Tried) -> str:
+    if tried.answer.outcome is Outcome.NO_RECORD:
+        return "no record of this patient"
     return "not whole" if tried.answer.outcome.leaves_gap and not tried.answer.gaps else "nothing recorded"
 
 

@@ -17,8 +17,9 @@ from typing import Final
 
 import connectors
 from connectors.sdk.address import address_fault
+from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.manifest import NAME_PATTERN, Kind
-from connectors.sdk.organisations import OrganisationType
+from connectors.sdk.organisations import OrganisationType, load_organisations
 from gateway.connector_commands.refusals import CannotDo
 
 _ODS: Final = re.compile(r"[A-Z0-9]{2,6}", re.ASCII)
@@ -26,7 +27,8 @@ _NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
 _PLAIN_TEXT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,@()'-]{0,79}", re.ASCII)
 _SUFFIX: Final = ".tmpl"
 _TEST: Final = "test.py"
-_CHECKOUT: Final = ("pyproject.toml", "connectors/organisations.yaml", "tests/connectors")
+_ORGANISATIONS: Final = "connectors/organisations.yaml"
+_CHECKOUT: Final = ("pyproject.toml", _ORGANISATIONS, "tests/connectors")
 _TAKEN: Final = frozenset({"sdk", "kit", "template", "practices"})
 
 
@@ -80,7 +82,9 @@ def order(
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if keyword.iskeyword(name):
+        raise CannotDo(f"{name!r} can't be a connector's name: it's a word of Python. Choose another name.")
+    if not _NAME.fullmatch(name):
         raise CannotDo(f"{name[:40]!r} can't be a connector's name. Use 2 to 40 small letters, digits and underscores.")
     if name in _TAKEN:
         raise CannotDo(f"connectors/{name} is something else already. Choose another name.")
@@ -169,9 +173,22 @@ def told(order: Order, files: Sequence[Path]) -> str:
     lines = ["Written:", *(f"  {path.relative_to(order.root)}" for path in files), "", "Next:"]
     steps = _DIALECT_STEPS if order.kind is Kind.DIALECT else _R4_STEPS
     lines += [f"  {number}. {step}" for number, step in enumerate(steps, start=1)]
+    lines += ["", _TWICE] if _takes_part(order) else []
     return Template("\n".join(lines)).substitute(_words(order))
 
 
+def _takes_part(order: Order) -> bool:
+    """True where the code stands in the checkout's organisations. What is wrong in that file is said elsewhere."""
+    try:
+        return load_organisations(order.root / _ORGANISATIONS).get(order.ods) is not None
+    except ConfigurationError:
+        return False
+
+
+_TWICE: Final = (
+    "$ods stands in connectors/organisations.yaml already, and a code may stand there once. For the demo, put the "
+    "entry in a copy of that file, in place of the other."
+)
 _CHECK: Final = "See it pass: connectcare connector check $name"
 _DEMO: Final = (
     "See it in the demo: cat connectors/organisations.yaml connectors/$name/entry.yaml > connectors/with-$name.yaml; "

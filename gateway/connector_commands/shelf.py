@@ -121,18 +121,22 @@ def _settings(name: str) -> Iterator[str]:
     schema = model.model_json_schema()
     yield ""
     for field, about in schema.get("properties", {}).items():
-        default = "" if "default" not in about else f", {_plain(about['default'])} by default"
+        default = "" if "default" not in about else f", {_by_default(about['default'])}"
         needed = ", must be given" if field in schema.get("required", ()) else ""
         yield f"  {field}: {_type(about, schema.get('$defs', {}))}{needed}{default}"
         if "description" in about:
             yield f"    {about['description']}"
 
 
+def _by_default(value: Any) -> str:
+    return "may be left out" if value is None else f"{_plain(value)} by default"
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {_plain(part)}" for name, part in value.items() if part is not None) + "}"
     return (
-        {None: "nothing", True: "true", False: "false"}.get(value, str(value))
+        {True: "true", False: "false"}.get(value, str(value))
         if not isinstance(value, list)
         else (f"[{', '.join(map(_plain, value))}]")
     )

@@ -61,6 +61,11 @@ class Tried:
         return Counter(item.type for item in self.answer.items)
 
     @property
+    def has_gaps(self) -> bool:
+        """True where something that was asked for is missing, or isn't the patient's. No record is an answer."""
+        return self.answer.outcome.leaves_gap or bool(self.answer.gaps or self.alarms)
+
+    @property
     def is_whole(self) -> bool:
         """True where every section that the organisation offers was asked for and came whole."""
         asked_all = self.question.organisation.sections <= self.question.sections

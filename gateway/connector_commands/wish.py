@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from connectors.sdk.grades import is_local
 from connectors.sdk.manifest import load_manifest
 from connectors.sdk.model import Section
 from connectors.sdk.nhs_number import parse_nhs_number
@@ -50,6 +51,8 @@ class Wish:
     acting_as: str | None = None
     user_id: str | None = None
     ticket: str = ""
+    record: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def question_of(wish: Wish, settings: Settings, policy: Policy) -> Question:
     who, may_see = _who(wish, organisations, settings, policy)
     sections = organisation.sections & may_see | {Section.DEMOGRAPHICS}
     reason = _reason(wish)
+    if wish.record:
+        _check_recordable(wish, organisation, sections)
     seconds = min(settings.deadline, organisation.budget)
     return Question(connector, organisation, nhs_number, sections, who, reason, seconds)
 
@@ -101,8 +106,11 @@ def _organisation(organisations: Organisations, connector: str, ods: str | None)
         behind = [entry for entry in organisations.listed() if entry.connector == connector]
         if len(behind) == 1:
             return behind[0]
-        codes = ", ".join(entry.ods for entry in behind[:20]) or "none with an entry of its own"
-        raise CannotDo(f"Say which organisation, with --ods: {connector} stands in front of {codes}.")
+        groups = [group for group in organisations.groups() if group.entry.connector == connector]
+        codes = [*(entry.ods for entry in behind[:20]), *(f"each of {group.name}" for group in groups)]
+        if not codes:
+            raise CannotDo(f"No entry has connector: {connector}. Add one, or name its file with --organisations.")
+        raise CannotDo(f"Say which organisation, with --ods: {connector} stands in front of {', '.join(codes)}.")
     found = organisations.get(ods)
     if found is None or found.connector != connector:
         raise CannotDo(f"{ods[:20]} has no entry with connector: {connector}. Add it, or correct --ods.")
@@ -117,6 +125,19 @@ def _check_address(organisation: Organisation, settings: Settings) -> None:
         )
     if not settings.is_demo and urlsplit(address).scheme != "https":
         raise CannotDo(f"{organisation.ods} has a plain HTTP address. Give the https address of its system.")
+
+
+def _check_recordable(wish: Wish, organisation: Organisation, sections: frozenset[Section]) -> None:
+    """Raises CannotDo for what could never be recorded: nobody's record is opened for that."""
+    if not wish.owner.strip():
+        raise CannotDo("Nobody is asked: say who answers for the connection, with --owner.")
+    parts = urlsplit(organisation.address or "")
+    if parts.scheme != "https" or is_local(parts.netloc.lower()):
+        raise CannotDo(
+            f"Nobody is asked: {organisation.ods} has no test endpoint of its own to record. Give its https address."
+        )
+    if not organisation.sections <= sections:
+        raise CannotDo("Nobody is asked: a contract run needs every section. Leave out --as, or choose another role.")
 
 
 def _who(
@@ -137,7 +158,7 @@ def _who(
     held = [code for code, type_, meant in table if (type_, meant) == (own.type, role)]
     may_see = policy.sections_for(role, own.type)
     if not held or not may_see:
-        raise CannotDo(f"Nobody is {role} in a {own.type} and may see a record. Choose another role or organisation.")
+        raise CannotDo(f"No {role} of {own.ods} ({own.type}) may see a record. Choose another role or organisation.")
     return _operator(user_id, role, own, held[0]), may_see
 
 

@@ -96,11 +96,16 @@ def _wanted(shape: _Shape, summary: Summary, elements: tuple[str, ...]) -> froze
     return shape.summary if summary is Summary.TRUE else shape.kept | {"text"}
 
 
+def _says_subsetted(tag: Any) -> bool:
+    """Whatever its display: what came in part already says so once."""
+    return isinstance(tag, dict) and SUBSETTED.items() <= tag.items()
+
+
 def _tagged(resource: Resource) -> Resource:
     held = resource.get("meta")
     meta: dict[str, Any] = held if isinstance(held, dict) else {}
     tags = meta.get("tag")
-    others = [tag for tag in tags if tag != SUBSETTED] if isinstance(tags, list) else []
+    others = [tag for tag in tags if not _says_subsetted(tag)] if isinstance(tags, list) else []
     marked = {**meta, "tag": [*others, dict(SUBSETTED)]}
     if "meta" in resource:
         return {**resource, "meta": marked}

@@ -27,6 +27,7 @@ SDS = SHARED / "sds"
 ODS, ADDRESS, KEY, ASID = "G85005", "https://gp.example/G85005/STU3/1/gpconnect/", "G85005-822104", "928942012545"
 ALLERGIES = frozenset({Section.ALLERGIES})
 DIRECTORY = "http://sds.test/spine-directory/FHIR/R4"
+SECURE = "https://sds.test/spine-directory/FHIR/R4"
 
 
 def endpoint(ods: str = ODS, address: str = ADDRESS, key: str | None = KEY, **more: Any) -> dict[str, Any]:
@@ -378,6 +379,8 @@ WHO: dict[str, Any] = {
         ({**WHO, "asids": {ODS: "1"}, "spine_proxy": "proxy"}, "spine_proxy"),
         ({**WHO, "asids": {ODS: "1"}, "sds": {"address": "x"}}, "sds.address"),
         ({**WHO, "sds": {"address": DIRECTORY, "ttl": 86_400}}, "sds.ttl"),
+        ({**WHO, "sds": {"address": DIRECTORY}}, "sds.address is plain HTTP"),
+        ({**WHO, "asids": {ODS: "1"}, "spine_proxy": "http://proxy.test"}, "spine_proxy is plain HTTP"),
         ({**WHO, "appointment_days": 0}, "appointment_days"),
         ({**WHO, "apointments": True}, "apointments"),
         ({**WHO, "asids": {ODS: "1"}, "tls": {"certificate_file": "/nowhere.pem"}}, "tls"),
@@ -391,7 +394,7 @@ def test_a_wrong_setting_stops_start_up(settings: dict[str, Any], sentence: str)
 
 def test_a_directory_whose_key_cant_be_read_stops_start_up() -> None:
     auth = {"scheme": "header", "name": "apikey", "value_file": "/nowhere/key"}
-    organisation = practice(address="https://practice.test/fhir", **WHO, sds={"address": DIRECTORY, "auth": auth})
+    organisation = practice(address="https://practice.test/fhir", **WHO, sds={"address": SECURE, "auth": auth})
     with pytest.raises(ConfigurationError, match="secret file"):
         connect(organisation)
 

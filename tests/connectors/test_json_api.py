@@ -169,9 +169,17 @@ async def test_somebody_elses_id_is_never_searched_with() -> None:
         (of(one(1), next="https://elsewhere.example/"), Gap.FAILED, "leaves its own base address"),
         (of(one(1), next="people/p1/allergies"), Gap.FAILED, "in a circle"),
         (of(one(1), total=3), Gap.HELD_BACK, "counted 3 and sent 1"),
-        (of(one(1), {"id": "a2"}), Gap.HELD_BACK, "could not be translated (KeyError)"),
-        (of(one(1), one(2, kind="Condition")), Gap.HELD_BACK, "could not be translated"),
-        (of(one(1), one(2, id="")), Gap.HELD_BACK, "could not be translated (BrokenShape)"),
+        (of(one(1), {"id": "a2"}), Gap.HELD_BACK, "could not be translated (KeyError"),
+        (
+            of(one(1), one(2, kind="Condition")),
+            Gap.HELD_BACK,
+            "could not be translated (BrokenShape: Object missing required field `subject`)",
+        ),
+        (
+            of(one(1), one(2, id="")),
+            Gap.HELD_BACK,
+            "could not be translated (BrokenShape: Expected `str` of length >= 1",
+        ),
     ],
 )
 async def test_a_list_that_is_not_whole_is_a_gap_in_its_own_section(play: Any, gap: Gap, said: str) -> None:
@@ -184,10 +192,16 @@ async def test_a_list_that_is_not_whole_is_a_gap_in_its_own_section(play: Any, g
 
 async def test_what_cannot_be_translated_is_counted_with_its_reason() -> None:
     answer = await ask(Source(**{LISTS[0]: of({"personId": "p1"}, one(1))}))
-    assert answer.traced[1:3] == [
-        Traced("allergies/#0", (), "could not be translated (KeyError)"),
-        Traced("allergies/a1", ("AllergyIntolerance/a1",)),
-    ]
+    lost, kept = answer.traced[1:3]
+    assert (lost.key, lost.became) == ("allergies/#0", ())
+    assert lost.reason.startswith("could not be translated (KeyError at connectors/")
+    assert kept == Traced("allergies/a1", ("AllergyIntolerance/a1",))
+
+
+@pytest.mark.parametrize("path", ["people/{persn}/allergies", "people/{}/allergies"])
+def test_a_path_with_the_place_of_anything_else_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match=r"only \{nhs_number\} or \{person\} is known"):
+        ListOf(path, allergy)
 
 
 async def test_pages_are_followed_to_the_last_and_no_further_than_the_cap() -> None:

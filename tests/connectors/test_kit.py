@@ -92,11 +92,11 @@ def test_a_wrong_manifest_is_refused_with_file_and_remedy(tmp_path: Path, before
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"sandbox": "connectors.nowhere.sandbox"}, "can't be imported"),
+        ({"sandbox": "connectors.nowhere.sandbox"}, "isn't there. Ship a sandbox"),
         ({"patient": "9990000018"}, "kit.patient is nobody whom the sandbox knows"),
         ({"empty": "9990000018"}, "kit.empty is nobody whom the sandbox knows"),
         ({"unknown": OTHER}, "kit.unknown is known to the sandbox"),
-        ({"ods": "X99"}, "kit.ods: There is no sandbox data for X99"),
+        ({"ods": "X99"}, r"kit.ods, or --ods: There is no sandbox data for X99.* Use one of: .*RJ2"),
     ],
 )
 def test_a_sandbox_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, str], says: str) -> None:
@@ -187,7 +187,7 @@ class Odd(Reference):
     ("gives", "says"),
     [
         (None, "returned NoneType, which is no Answer"),
-        (KeyError("9990000409"), "raised KeyError, which is no SourceError"),
+        (KeyError("9990000409"), "which is no SourceError"),
         (asyncio.CancelledError(), "gave itself up"),
         (Answer("G85005", Outcome.ANSWERED, items=[None]), "can't be judged: AttributeError"),  # type: ignore[list-item]
         (Answer("G85005", Outcome.FAILED), "said failed with 0 items and no gap, where answered is due"),
@@ -278,7 +278,11 @@ def test_an_answer_is_read_as_the_gateway_reads_it() -> None:
     answer = Answer("RJ2", Outcome.ANSWERED, gaps={Section.RESULTS: Gap.FAILED})
     settled = Settled(answer, None, 0.0, [])
     assert settled.outcome is Outcome.PARTIAL
-    assert settled.in_words == "said answered with 0 items and gaps in results"
+    assert settled.in_words == "said answered with 0 items and gaps in results (failed)"
+    told = Answer(
+        "RJ2", Outcome.PARTIAL, gaps={Section.RESULTS: Gap.FAILED}, detail="results: 999 000 0409: status 500"
+    )
+    assert Settled(told, None, 0.0, []).in_words.endswith("results (failed): results: …: status 500")
     assert Settled(None, NoRecord("x"), 0.0, []).in_words == "raised NoRecord"
 
 

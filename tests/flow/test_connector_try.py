@@ -267,7 +267,9 @@ def test_somebody_elses_record_is_an_alarm_and_counts_for_nothing(site: Site) ->
 def test_a_stranger_is_no_record(site: Site) -> None:
     said = site.said(nhs_number=STRANGER)
     assert "outcome    no-record" in said
-    assert "nothing recorded" in said
+    assert "no record of this patient" in said
+    assert "nothing recorded" not in said
+    assert "calls" not in said
 
 
 def test_in_a_stated_role_only_that_roles_sections_are_asked_for(site: Site) -> None:
@@ -293,7 +295,7 @@ def test_a_section_that_the_entry_leaves_out_is_told(site: Site) -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"name": "nobody"}, "No connector nobody has a manifest.yaml"),
+        ({"name": "nobody"}, "There is no connector nobody: no folder of that name has a manifest.yaml. Use one of: "),
         ({"nhs_number": "9990000400"}, "check digit is wrong"),
         ({"nhs_number": "abc"}, "has ten digits"),
         ({"ods": "G85005"}, "G85005 has no entry with connector: fhir_r4"),
@@ -304,8 +306,10 @@ def test_a_section_that_the_entry_leaves_out_is_told(site: Site) -> None:
         ({"acting_as": "gp"}, "--as must be ROLE@ODS"),
         ({"acting_as": "wizard@G85005"}, "--as must be ROLE@ODS"),
         ({"acting_as": "gp@XXX"}, "--as must be ROLE@ODS"),
-        ({"acting_as": "gp@709"}, "Nobody is gp in a council"),
-        ({"acting_as": "privacy-officer@G85005"}, "Nobody is privacy-officer"),
+        ({"acting_as": "gp@709"}, "No gp of 709 (council) may see a record."),
+        ({"record": True}, "Nobody is asked: say who answers for the connection, with --owner."),
+        ({"record": True, "owner": "A. Owner"}, "Nobody is asked: RJ2 has no test endpoint of its own to record."),
+        ({"acting_as": "privacy-officer@G85005"}, "No privacy-officer of G85005"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(site: Site, other: dict[str, str], said: str) -> None:
@@ -326,7 +330,7 @@ def test_among_several_it_must_be_said_which(site: Site) -> None:
     with pytest.raises(CannotDo, match="fhir_r4 stands in front of RJ2, RPG"):
         trial.run(site.wish())
     rewrite(site, {"ods": "RJ2", "name": "A trust", "type": "acute-trust", "stage": "live"})
-    with pytest.raises(CannotDo, match="in front of none with an entry of its own"):
+    with pytest.raises(CannotDo, match="No entry has connector: fhir_r4"):
         trial.run(site.wish())
 
 
@@ -359,8 +363,12 @@ def test_the_command_line(site: Site) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "outcome    answered" in done.stdout
     done = cli(site, "--nhs-number", GRACE, "--record", "--owner", "A. Owner")
-    assert (done.returncode, "outcome    answered" in done.stdout) == (1, True)
-    assert done.stderr.strip() == "Not recorded: this is no organisation's own test endpoint. Give its https address."
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Nobody is asked: RJ2 has no test endpoint of its own")
+    assert cli(site, "--nhs-number", STRANGER).returncode == 0, "no record is an answer"
+    site.make("broken")
+    done = cli(site, "--nhs-number", GRACE)
+    assert (done.returncode, "outcome    failed" in done.stdout) == (1, True)
     done = cli(site, "--nhs-number", "12345")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("An NHS number has ten digits.")

@@ -284,6 +284,7 @@ OTHERS_NUMBER["identifier"] += [{"system": NHS_NUMBER_SYSTEM, "value": TOMASZ}]
         changed(birthDate="1958-03-13"),
         changed(name=[{"family": "Okafor", "given": ["Grace"]}]),
         changed(name=[{"family": "Adebayo", "given": ["Joy"]}]),
+        changed(name=[{"family": "Adebayo", "given": ["Graceful"]}]),
         changed(name=[]),
         changed(gender="male"),
         changed(id=TOMASZ),

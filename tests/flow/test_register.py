@@ -421,6 +421,43 @@ async def test_any_sources_label_of_restriction_counts(tmp_path: Path) -> None:
     assert row["sources"]["G85005"]["detail"] == "not shown"  # asking is an access: the journal holds it
 
 
+async def test_a_label_counts_in_searches_for_what_its_source_does_not_offer(tmp_path: Path) -> None:
+    """A council holds no results: it's asked who the patient is all the same, since the practice's have its name on."""
+
+    async def says(ask: Ask) -> Answer:
+        return answer_with(registered(GRACE, label="R"), source="709")
+
+    searches = (
+        "AllergyIntolerance?patient={n}",
+        "Condition?patient={n}",
+        "Immunization?patient={n}",
+        "MedicationStatement?patient={n}",
+        "Observation?patient={n}",
+        "Observation?patient={n}&_summary=count",
+    )
+    async with with_register(tmp_path, instead={"709": Register(says)}) as stack:
+        await stack.agree(GRACE, "nurse", scope="including-sensitive")
+        answers = await looks(stack, GRACE, "nurse", searches)
+    assert not [one for one in answers if "G85005" in one or "South Lewisham" in one]
+
+
+async def test_the_state_of_the_sources_does_not_tell_which_practice_was_asked(tmp_path: Path) -> None:
+    async with with_register(
+        tmp_path, Register(registered(GRACE, "G85005")), instead={"RJ2": Hospital(GRACE, label="R")}
+    ) as stack:
+        await stack.agree(GRACE, "nurse")
+        before = (await stack.get("/sources", "nurse")).json()
+        await stack.everything(GRACE, "nurse")
+        after = (await stack.get("/sources", "nurse")).json()
+        closely = (await stack.get("/sources", "privacy-officer")).json()
+    assert "G85005" in asked(stack)
+    practices = [[line for line in told["sources"] if line["type"] == "gp-practice"] for told in (before, after)]
+    assert practices[0] == practices[1]
+    assert [line["ods"] for line in closely["sources"] if line["lastSuccess"] and line["ods"] in PRACTICES] == [
+        "G85005"
+    ]
+
+
 async def test_until_the_register_answers_nobodys_whereabouts_are_shown(tmp_path: Path) -> None:
     async with with_register(tmp_path, Register(Unreachable("x")), instead={"RJ2": Hospital(GRACE)}) as stack:
         await stack.agree(GRACE, "nurse")
@@ -468,6 +505,16 @@ async def test_a_replaced_number_is_refused_with_the_current_one(stack: Stack) -
     ]
     assert SIOBHAN not in json.dumps(rows)
     assert not asked(stack) & PRACTICES
+
+
+async def test_who_opted_out_under_the_current_number_is_not_disclosed_by_the_old_one(stack: Stack) -> None:
+    await stack.choose(SIOBHAN, "opted-out")
+    await stack.agree(OLD_NUMBER)
+    answer = await stack.everything(OLD_NUMBER)
+    assert answer.status_code == 403
+    assert "opted out" in told(answer)
+    assert SIOBHAN not in answer.text
+    assert (await stack.rows(OLD_NUMBER))[-1]["rule"] == "choice.opted-out"
 
 
 async def test_an_invalid_number_is_refused_in_words(stack: Stack) -> None:

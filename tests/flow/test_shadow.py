@@ -75,7 +75,21 @@ async def test_nothing_of_a_source_in_shadow_is_in_any_answer_yet_it_is_compared
     for ods in JOINING_LATER:
         assert calls(shadowed, ods) > 0
         assert found[ods]["faults"] == found[ods]["skipped"] == 0
-    assert not [mark for mark in canaries(shadowed) if mark in (await shadowed.get("/sources", "privacy-officer")).content]
+    assert not [
+        mark for mark in canaries(shadowed) if mark in (await shadowed.get("/sources", "privacy-officer")).content
+    ]
+
+
+async def test_who_gives_care_cannot_read_off_the_counts_whether_it_knows_a_patient(shadowed: Stack) -> None:
+    await shadowed.agree(GRACE)
+    told = []
+    for _ in range(2):
+        lines = (await shadowed.get("/sources")).json()["sources"]
+        told.append([line for line in lines if line["stage"] == "shadow"])
+        await shadowed.everything(GRACE)
+        await done(shadowed)
+    assert told[0] == told[1]
+    assert "shadow" not in told[1][0]
 
 
 async def test_the_manifest_says_that_it_is_joining_whatever_it_answers(shadowed: Stack) -> None:

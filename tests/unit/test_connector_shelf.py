@@ -107,7 +107,7 @@ def test_the_best_grade_is_told_with_whose_it_is(jotter: Path, tmp_path: Path) -
 def test_a_connector_without_a_manifest_has_no_grade(jotter: Path, tmp_path: Path) -> None:
     (jotter / "manifest.yaml").unlink()
     assert line_of(shelf.listing(behind(tmp_path, "RJ2")), "jotter").split()[1:4] == ["no", "manifest", "none"]
-    with pytest.raises(CannotDo, match="No connector jotter has a manifest"):
+    with pytest.raises(CannotDo, match="There is no connector jotter: no folder of that name has a manifest"):
         shelf.description("jotter", None)
 
 
@@ -125,7 +125,7 @@ def test_a_description_has_contract_grades_with_evidence_and_every_setting(jotte
         "  mode: one or two, one by default",
         "  names: list of text, [] by default",
         "  pages: whole number from 1 to 9, 3 by default",
-        "  factor: number, nothing by default",
+        "  factor: number, may be left out",
         "  loud: true or false, false by default",
         "  more: mapping, {} by default",
     ):

@@ -262,7 +262,7 @@ def test_an_organisations_folder_is_served_by_another(jotter: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "../jotter", "sdk"])
 def test_a_connector_without_a_manifest_is_named_with_those_that_have_one(jotter: Path, name: str) -> None:
-    with pytest.raises(LookupError, match=r"use one of: .*jotter"):
+    with pytest.raises(LookupError, match=r"Use one of: .*jotter"):
         grade_of(name)
 
 

@@ -226,6 +226,9 @@ async def test_a_registration_counts_while_it_lasts() -> None:
     assert not located().follow(until("2020-01-01"))
     assert not located().follow(until("2020-01"))
     assert not located().follow(until("2020-01-01T10:00:00Z"))
+    to_come = registered_at(PRACTICE)
+    to_come["generalPractitioner"][0]["identifier"]["period"] = {"start": "2999-01-01"}
+    assert not located().follow(answered(REGISTER, patient(**to_come)))
 
 
 async def test_a_read_by_id_asks_its_source_and_the_register() -> None:
@@ -237,19 +240,31 @@ async def test_a_read_by_id_asks_its_source_and_the_register() -> None:
     assert ask.sections == {Section.RESULTS, Section.DEMOGRAPHICS}
 
 
-@pytest.mark.parametrize("section", [Section.CONTACTS, Section.CARE_TEAM])
-async def test_where_whereabouts_may_show_everybody_is_asked_whether_they_are_restricted(section: Section) -> None:
-    found = located(section, source=TRUST)
+@pytest.mark.parametrize(
+    ("section", "source"),
+    [
+        (Section.CONTACTS, TRUST),
+        (Section.CARE_TEAM, TRUST),
+        (Section.ALLERGIES, TRUST),
+        (Section.ALLERGIES, None),
+        (Section.RESULTS, None),
+    ],
+)
+async def test_where_whereabouts_may_show_everybody_is_asked_whether_they_are_restricted(
+    section: Section, source: str | None
+) -> None:
+    found = located(section, source=source)
     assert found.asks.keys() == {TRUST, COUNCIL, REGISTER}
     assert found.asks[COUNCIL].sections == DEMOGRAPHICS
     (ask,) = found.follow(said(PRACTICE)).values()
-    assert ask.sections == DEMOGRAPHICS
+    assert ask.sections == DEMOGRAPHICS | ({section} & {Section.ALLERGIES, Section.RESULTS})
 
 
 async def test_only_the_registered_practice_is_accounted_for() -> None:
     found = located(Section.RESULTS)
     found.follow(said(PRACTICE))
-    assert {answer.source for answer in found.not_asked()} == {COUNCIL}
+    assert found.asks.keys() == {TRUST, COUNCIL, REGISTER, PRACTICE}
+    assert found.not_asked() == []
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_the_same_question_is_the_same_whatever_its_case() -> None:
     assert one.could_add == ("gender", "address-postalcode")
 
 
-@pytest.mark.parametrize("name", ["x" * 36, "--", "A1", "a_b", "a%b", "a\\b", "a|b", "A?"])
+@pytest.mark.parametrize(
+    "name", ["x" * 36, "--", "A1", "a_b", "a%b", "a\\b", "a|b", "A?", "A\u00adb", "A\u00a0b", "A\u200db", "A\u202e"]
+)
 def test_a_name_is_a_name(name: str) -> None:
     with pytest.raises(BadRequest, match="one name"):
         parse_person([("family", name), *WHO[1:]])

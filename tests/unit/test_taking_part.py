@@ -117,12 +117,12 @@ def test_a_list_of_which_one_practice_is_live_needs_silver(tmp_path: Path, evide
 
 def test_a_connector_without_a_manifest_has_no_grade_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(name: str, ods: str | None = None) -> Grade:
-        raise LookupError(f"No connector {name} has a manifest.yaml; use one of: none yet.")
+        raise LookupError(f"There is no connector {name}.")
 
     monkeypatch.setattr(taking_part, "grade_of", nowhere)
     monkeypatch.setattr(taking_part, "folder_of", nowhere)
     for entry in (TRUST, LISTED):
-        with pytest.raises(ConfigurationError, match="No connector fhir_r4 has a manifest"):
+        with pytest.raises(ConfigurationError, match="There is no connector fhir_r4"):
             load_register(settings(tmp_path, entry))
 
 

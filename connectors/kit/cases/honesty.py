@@ -12,6 +12,7 @@ from connectors.kit.exchange import Exchange
 from connectors.kit.fault_server import changed, status, well
 from connectors.kit.registry import case, require
 from connectors.kit.stand import Settled, Stand
+from connectors.kit.strange import strange_element
 from connectors.kit.whose import walk
 from connectors.sdk import shape
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES, Item, Outcome, Resource, Section
@@ -64,6 +65,8 @@ async def is_r4(stand: Stand) -> str:
             shape.check(item.resource)
         except shape.BrokenShape as error:
             require(False, f"a {item.type} hasn't R4's shape: {error}")
+        strange = strange_element(item.resource)
+        require(strange is None, f"a {item.type} has an element that R4 doesn't know: {strange}")
     return f"{len(settled.items)} items"
 
 

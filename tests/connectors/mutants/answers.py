@@ -123,6 +123,13 @@ class K33(Reference):
         return super().item(bent)
 
 
+class K33Misspells(Reference):
+    """Writes an element that R4 doesn't know."""
+
+    def item(self, resource: Resource) -> Item:
+        return super().item({**resource, "statuss": "finished"} if "class" in resource else resource)
+
+
 class K34(Reference):
     """Names gaps in sections that nobody asked for."""
 
