@@ -42,17 +42,17 @@ from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
 from gateway.errors import GatewayError, NotAllowed, NotFound
 from gateway.fan_out import FanOut
-from gateway.find import People
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
 from gateway.parts import Parts
 from gateway.policy.decide import Policy
 from gateway.policy.model import Decision
 from gateway.record import Records
+from gateway.register.find import People
 from gateway.sealed import Sealer, load_master_key
 from gateway.search.page import Pager
 from gateway.settings import Settings
-from gateway.shadow import Shadow
+from gateway.shadow.watch import Shadow
 from gateway.store.interface import Store
 from gateway.store.sqlite import SqliteStore
 from gateway.taking_part import connected, load_register

@@ -14,7 +14,7 @@ from typing import Final
 from connectors.sdk.model import Answer, Ask, AskedBy, Gap, Outcome, Section
 from connectors.sdk.organisations import Entry, Organisation, Organisations, OrganisationType, Stage
 from gateway.caller.model import Caller
-from gateway.register import said_by
+from gateway.register.said import said_by
 
 _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
     Section.CONTACTS: frozenset({Section.PROBLEMS}),

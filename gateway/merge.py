@@ -18,7 +18,7 @@ from gateway.audit.row import Alarm
 from gateway.guard import Guarded
 from gateway.manifest import ManifestLine
 from gateway.patient_names import HISTORY, own_url
-from gateway.register import Standing
+from gateway.register.standing import Standing
 from gateway.sealed import Sealer
 from gateway.search.dates import BEGINNING, beginning
 from gateway.search.tokens import values

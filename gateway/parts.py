@@ -12,13 +12,13 @@ from gateway.caller.identify import Callers
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
 from gateway.fan_out import FanOut
-from gateway.find import People
 from gateway.policy.decide import Policy
 from gateway.record import Records
+from gateway.register.find import People
 from gateway.sealed import Sealer
 from gateway.search.page import Pager
 from gateway.settings import Settings
-from gateway.shadow import Shadow
+from gateway.shadow.watch import Shadow
 from gateway.store.interface import Store
 
 if TYPE_CHECKING:

@@ -24,13 +24,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from gateway import guard, register, release
+from gateway import guard, release
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.choice.refusals import opted_out_under_another_number
 from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
 from gateway.known import require_patient
 from gateway.locate import Look
+from gateway.register.standing import Standing, take
 from gateway.shown import Rendered, Shown
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from gateway.fan_out import FanOut
     from gateway.locate import Located, Locator
     from gateway.merge import Merger, Record
-    from gateway.shadow import Shadow
+    from gateway.shadow.watch import Shadow
     from gateway.store.interface import Store
     from gateway.view import View
 
@@ -129,11 +130,11 @@ class Records:
             watch.compare(record)
             return rendered
 
-    async def _standing(self, guarded: guard.Guarded, located: Located) -> register.Standing:
+    async def _standing(self, guarded: guard.Guarded, located: Located) -> Standing:
         """The register's word. Where it names a current number, that may be of somebody who opted out: the choice holds
         under whichever number they are asked for, and the number isn't told."""
         try:
-            return register.take(guarded, located, self.view.restricts)
+            return take(guarded, located, self.view.restricts)
         except NumberReplaced as replaced:
             if replaced.current:
                 await self._require_still_in(replaced.current)

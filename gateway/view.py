@@ -13,7 +13,6 @@ from gateway.caller.model import Caller
 from gateway.caller.scopes import types_allowed
 from gateway.choice.may import demand
 from gateway.choice.model import Permission
-from gateway.differing import differing
 from gateway.locate import Look, with_labelling
 from gateway.manifest import Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
@@ -22,9 +21,10 @@ from gateway.policy.filter import apply
 from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
+from gateway.register.differing import differing
+from gateway.register.whereabouts import hold_back, told
 from gateway.same_as import same_as
 from gateway.shown import Shown
-from gateway.whereabouts import hold_back, told
 
 OPEN_RECORD: Final = "open-record"
 Judged = Callable[[Section, str, frozenset[str]], Circumstances]

@@ -15,8 +15,8 @@ from uuid import UUID, uuid5
 import msgspec
 
 from connectors.sdk.model import ODS_SYSTEM, Gap, Outcome, Resource, Section
-from gateway.find import Finding
 from gateway.manifest import AllergyState, Difference, Manifest, ManifestLine
+from gateway.register.find import Finding
 from gateway.search.page import Page
 from gateway.search.person import Person
 from gateway.search.query import Shown, Summary

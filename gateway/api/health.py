@@ -12,7 +12,7 @@ from gateway.api.door import opened, parts_of
 from gateway.caller.model import Caller
 from gateway.choice.may import READ_AUDIT, allowed, demand
 from gateway.policy.model import Decision
-from gateway.shadow import Shadow
+from gateway.shadow.watch import Shadow
 from gateway.sources import SourceState
 
 router = APIRouter(tags=["health"])

@@ -12,9 +12,9 @@ from gateway.api.bundle import SOURCES_HEADER, found_header, found_set, searchse
 from gateway.api.http import FHIR_JSON
 from gateway.caller.model import Caller
 from gateway.errors import GatewayError, NobodyAnswered, NotFound
-from gateway.find import Finding
 from gateway.locate import Look
 from gateway.manifest import Manifest
+from gateway.register.find import Finding
 from gateway.same_as import as_linkage
 from gateway.sealed import Sealer, Unsealable
 from gateway.search import find
@@ -98,7 +98,7 @@ class Bundled:
 
 @dataclass(slots=True)
 class PersonSearch:
-    """A search of Patient by name and birth date: who is this? It goes its own way (`gateway.find`)."""
+    """A search of Patient by name and birth date: who is this? It goes its own way (`gateway.register.find`)."""
 
     door: str
     request_id: str

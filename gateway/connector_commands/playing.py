@@ -17,8 +17,8 @@ from gateway.connector_commands import casting
 from gateway.connector_commands.refusals import CannotDo
 from gateway.fan_out import FanOut
 from gateway.locate import Located, Locator, Look
-from gateway.passage import Passage, Steps, pass_through
-from gateway.sent import sent_in
+from gateway.replay.passage import Passage, Steps, pass_through
+from gateway.replay.sent import sent_in
 
 _SECONDS: Final = 600.0
 """No source is slow here, and a busy machine must not look like one."""

@@ -19,17 +19,17 @@ from connectors.sdk.manifest import Manifest, load_manifest
 from connectors.sdk.nhs_number import is_nhs_number, parse_nhs_number
 from connectors.sdk.organisations import Organisation, Organisations, load_organisations
 from connectors.sdk.port import Limits, Transport
-from gateway.account import Line, account
 from gateway.caller.model import Caller
 from gateway.connector_commands import casting
 from gateway.connector_commands.playing import Overheard, played
 from gateway.connector_commands.refusals import CannotDo
 from gateway.errors import GatewayError
 from gateway.merge import Merger, source_types
-from gateway.passage import Passage, Steps
 from gateway.policy.decide import Policy
+from gateway.replay.account import Line, account
+from gateway.replay.passage import Passage, Steps
+from gateway.replay.sent import numbers_in, sent_in
 from gateway.sealed import MASTER_KEY_BYTES, Sealer
-from gateway.sent import numbers_in, sent_in
 from gateway.settings import Settings, load_settings
 from gateway.view import View
 

@@ -8,10 +8,10 @@ from typing import Final
 import typer
 
 from connectors.sdk.errors import ConfigurationError
-from gateway.account import counted
 from gateway.connector_commands import replay, replay_report
 from gateway.connector_commands.refusals import CannotDo
-from gateway.fate import Fate
+from gateway.replay.account import counted
+from gateway.replay.fate import Fate
 from gateway.settings import SettingsError
 
 UNEXPLAINED: Final = 1

@@ -15,16 +15,16 @@ from typing import Any, Final
 from uuid import uuid4
 
 from connectors.sdk.model import Item, Section
-from gateway.account import Line, counted
 from gateway.api.bundle import searchset
 from gateway.audit.scrub import SCRUBBED, scrub
 from gateway.connector_commands.refusals import CannotDo
 from gateway.connector_commands.replay import Replayed
-from gateway.fate import Fate
+from gateway.register.whereabouts import told as told_of_hold
+from gateway.replay.account import Line, counted
+from gateway.replay.fate import Fate
 from gateway.same_as import as_linkage
 from gateway.search.page import Link, Page
 from gateway.search.query import Query
-from gateway.whereabouts import told as told_of_hold
 
 CLINICAL: Final = "It is clinical data of a patient: keep it where such data belongs, and delete it when you are done."
 _PUBLIC_BASE: Final = "https://replay.invalid"

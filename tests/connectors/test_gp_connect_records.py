@@ -21,17 +21,17 @@ from connectors.sdk import shape
 from connectors.sdk.http import Transport
 from connectors.sdk.model import INCLUDED_BY, ODS_SYSTEM, Answer, Ask, Section
 from connectors.sdk.organisations import Organisations, OrganisationType
-from gateway.account import Line, account, counted
 from gateway.caller.model import Caller, Role
 from gateway.choice.model import Basis, Permission, Scope
-from gateway.fate import Fate
 from gateway.locate import Locator, Look
 from gateway.merge import Merger, source_types
-from gateway.passage import Passage, Steps, pass_through
 from gateway.policy.decide import Policy
+from gateway.replay.account import Line, account, counted
+from gateway.replay.fate import Fate
+from gateway.replay.passage import Passage, Steps, pass_through
+from gateway.replay.sent import sent_in
 from gateway.sealed import Sealer
 from gateway.search.tokens import values
-from gateway.sent import sent_in
 from gateway.shown import Shown
 from gateway.view import View
 from tests.connectors.asking import asking

@@ -14,9 +14,9 @@ from fhir.resources.R4B.bundle import Bundle as R4BBundle
 
 from connectors.sdk.errors import NotUnderstood, Refused, SourceTimeout, Unreachable
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, Found
-from gateway import find as find_person
 from gateway.audit.row import Kind, Row
 from gateway.errors import AuditUnavailable
+from gateway.register import find as find_person
 from gateway.store.sqlite import SqliteStore
 from tests.flow.registers import NADIA, REGISTER, Register, asked, registered, with_register
 from tests.flow.stack import GRACE, TOMASZ, WINSTON, Stack, outcome, resources, running, told

@@ -28,8 +28,8 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.social_care.sandbox import create_app
 from gateway.cli import app
 from gateway.connector_commands import replay as replaying
-from gateway.fate import Fate
 from gateway.policy.decide import Policy
+from gateway.replay.fate import Fate
 from tests.connectors.gp_connect_asking import ALLERGY, RECORDS, bundle, empty_lists, problem
 from tests.connectors.gp_connect_asking import PATIENT as PRACTICES_PATIENT
 from tests.connectors.pds_asking import outcome, patient

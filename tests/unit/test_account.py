@@ -10,15 +10,15 @@ import pytest
 
 from connectors.sdk.model import Section, Traced
 from connectors.sdk.organisations import OrganisationType
-from gateway.account import account, counted
 from gateway.caller.model import Caller, Role
 from gateway.connector_commands.casting import permission
-from gateway.fate import Fate
 from gateway.locate import Locator, Look
 from gateway.merge import Merger, source_types
-from gateway.passage import Steps, pass_through
 from gateway.policy.decide import Policy
-from gateway.sent import is_broken, numbers_in, sent_in, traces
+from gateway.replay.account import account, counted
+from gateway.replay.fate import Fate
+from gateway.replay.passage import Steps, pass_through
+from gateway.replay.sent import is_broken, numbers_in, sent_in, traces
 from gateway.view import View
 from tests.unit.pipeline import NHS, SEALER, TRUST, address_of, answered, organisation, organisations, patient, resource
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.sdk.model import Item
-from gateway.differing import differing
 from gateway.manifest import Difference
+from gateway.register.differing import differing
 from tests.unit.pipeline import COUNCIL, PRACTICE, TRUST, an_item, patient, resource
 
 NAMES = {"X26": "Register", PRACTICE: "Practice", TRUST: "Trust"}

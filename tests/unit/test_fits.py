@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.sdk.model import NHS_NUMBER_SYSTEM
-from gateway.fits import Misfit, fitting
+from gateway.register.fits import Misfit, fitting
 from gateway.search.person import Person
 from tests.unit.pipeline import TAKING_PART, TRUST
 

@@ -17,8 +17,8 @@ from gateway.fan_out import FanOut
 from gateway.guard import Guarded
 from gateway.locate import Locator, Look
 from gateway.merge import Merger, Record
-from gateway.shadow import Shadow
-from gateway.shadow_counts import differences
+from gateway.shadow.counts import differences
+from gateway.shadow.watch import Shadow
 from tests.unit.pipeline import (
     COUNCIL,
     EVERYTHING,

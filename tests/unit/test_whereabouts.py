@@ -10,8 +10,8 @@ import pytest
 
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Resource
 from gateway.merge import Merger, Record
-from gateway.register import Hold, Standing
-from gateway.whereabouts import hold_back, identity, told
+from gateway.register.standing import Hold, Standing
+from gateway.register.whereabouts import hold_back, identity, told
 from tests.unit.pipeline import (
     EVERYTHING,
     NHS,

@@ -1,36 +1,28 @@
-"""What the national register says of a patient: the registered practice, a restriction, a number that is gone.
+"""What the national register's word means for an answer: which practice's part counts, what is held back, what is
+missing, and that nothing is released under a number that is gone.
 
-The register (the Personal Demographics Service) is asked at once with everybody else. Its word is taken twice: as soon
-as it's there, to know which practice to ask; and after the guard, which may have thrown it out. Where the two differ,
-what the practice sent isn't shown. Nothing that it says is kept.
+The register (the Personal Demographics Service) is asked at once with everybody else. Its word (`said.py`) is taken
+twice: as soon as it's there, to know which practice to ask; and here, after the guard, which may have thrown it out.
+Where the two differ, what the practice sent isn't shown. Nothing that it says is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from connectors.sdk.errors import Invalidated, Superseded
-from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Answer, Gap, Item, Outcome, Resource, Section
+from connectors.sdk.model import NHS_NUMBER_SYSTEM, Answer, Gap, Item, Outcome, Section
 from connectors.sdk.nhs_number import is_nhs_number
 from connectors.sdk.organisations import OrganisationType, Stage
-from gateway.compared import UNREADABLE
 from gateway.errors import NotFound, NumberReplaced
-from gateway.patient_names import carries
+from gateway.register.said import Said, said_by
 
 if TYPE_CHECKING:
     from gateway.guard import Guarded
     from gateway.locate import Located
-
-_LOCAL: Final = ZoneInfo("Europe/London")
-_CONFIDENTIALITY: Final = frozenset(
-    {"http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "http://hl7.org/fhir/v3/Confidentiality"}
-)
-_OPEN: Final = frozenset({"U", "L", "M", "N"})
 
 
 class Hold(StrEnum):
@@ -38,15 +30,6 @@ class Hold(StrEnum):
 
     SENSITIVE = "whereabouts.sensitive"
     UNCHECKED = "whereabouts.unchecked"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the register's Patient says: the ODS codes of the practices it is registered with today (one, as a rule),
-    and whether it's labelled as anything but open."""
-
-    practices: frozenset[str]
-    restricted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +43,6 @@ class Standing:
     register: str | None = None
     practice: str | None = None
     hold: Hold | None = None
-
-
-def said_by(answer: Answer, nhs_number: str) -> Said | None:
-    """The register's word, where its Answer holds the one Patient with this number; None where it says nothing.
-
-    A shape that can't be read is no word: the guard will say so in its turn.
-    """
-    patients = [item.resource for item in answer.items if item.section is Section.DEMOGRAPHICS]
-    try:
-        if len(patients) != 1 or not carries(patients[0], nhs_number):
-            return None
-        return Said(frozenset(_practices(patients[0])), is_restricted(patients[0]))
-    except UNREADABLE:
-        return None
-
-
-def is_restricted(patient: Resource) -> bool:
-    """True unless every security label is known to be open: the register labels a sensitive patient R (PDS, Patient
-    meta.security), and a label that isn't known may mean the same."""
-    return any(
-        label.get("system") not in _CONFIDENTIALITY or label.get("code") not in _OPEN
-        for label in patient.get("meta", {}).get("security", ())
-    )
-
-
-def _practices(patient: Resource) -> Iterable[str]:
-    today = datetime.now(UTC).astimezone(_LOCAL).date().isoformat()
-    for reference in patient.get("generalPractitioner", ()):
-        identifier = reference.get("identifier", {})
-        period = identifier.get("period", {})
-        started, ended = (str(period.get(bound) or today)[: len(today)] for bound in ("start", "end"))
-        if identifier.get("system") == ODS_SYSTEM and started <= today[: len(started)] and ended >= today[: len(ended)]:
-            yield str(identifier["value"])
 
 
 def take(guarded: Guarded, located: Located, restricts: Callable[[Item], bool]) -> Standing:

@@ -30,9 +30,9 @@ from gateway.caller.scopes import types_allowed
 from gateway.choice.may import May, demand
 from gateway.errors import AuditUnavailable, GatewayError, NobodyAnswered, NotSupported, OptedOut, Refusal
 from gateway.fan_out import NoFinder, TurnedAway
-from gateway.fits import Misfit, fitting
 from gateway.locate import asked_by
-from gateway.register import Hold
+from gateway.register.fits import Misfit, fitting
+from gateway.register.standing import Hold
 
 if TYPE_CHECKING:
     from connectors.sdk.organisations import Organisation

@@ -28,7 +28,7 @@ from gateway.patient_names import HISTORY
 from gateway.policy.outline import SUBSETTED
 from gateway.policy.r4 import Element, demanded, elements
 from gateway.policy.references import target_type
-from gateway.register import Hold
+from gateway.register.standing import Hold
 
 PLACES: Final = frozenset({"Location", "Organization", "HealthcareService", "Endpoint"})
 _IDENTIFIES: Final = (

@@ -17,8 +17,8 @@ from connectors.sdk.nhs_number import is_nhs_number, same_number
 from gateway.compared import UNREADABLE
 from gateway.merge import SOURCE_URI
 from gateway.policy.outline import SUBSETTED
-from gateway.register import is_restricted
-from gateway.whereabouts import identity
+from gateway.register.said import is_restricted
+from gateway.register.whereabouts import identity
 
 if TYPE_CHECKING:
     from connectors.sdk.organisations import Organisation

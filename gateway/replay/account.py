@@ -23,10 +23,10 @@ from connectors.sdk.model import (
     Traced,
 )
 from gateway.audit.scrub import scrub
-from gateway.fate import Fate, Fates, Told, reference_of
-from gateway.passage import Passage
 from gateway.patient_names import carries
-from gateway.sent import Sent, is_broken, traces
+from gateway.replay.fate import Fate, Fates, Told, reference_of
+from gateway.replay.passage import Passage
+from gateway.replay.sent import Sent, is_broken, traces
 
 CONNECTOR: Final = "connector"
 NEVER_ASKED_FOR: Final = "never-asked-for"

@@ -12,13 +12,13 @@ from gateway.allergies import is_no_known_allergy
 from gateway.audit.scrub import scrub
 from gateway.caller.scopes import types_allowed
 from gateway.guard import TOLD_DROPPED, TOLD_QUARANTINED
-from gateway.passage import Passage
 from gateway.policy.decide import best_circumstances
 from gateway.policy.filter import UNSHOWABLE
 from gateway.policy.model import Circumstances, Decision
 from gateway.policy.model import Shown as HowFar
+from gateway.register.whereabouts import told as told_of_hold
+from gateway.replay.passage import Passage
 from gateway.same_as import told_by_statements
-from gateway.whereabouts import told as told_of_hold
 
 
 class Fate(StrEnum):

@@ -1,7 +1,7 @@
 """Steps 7 to 9 for one answer that is here already, noting what each step let through.
 
-Nothing is asked, journalled or released here. It is for accounts (`gateway.account`): the steps change items in place
-and leave out what may not be shown, so whoever wants to know where something stayed must look on.
+Nothing is asked, journalled or released here. It is for accounts (`account.py`): the steps change items in place and
+leave out what may not be shown, so whoever wants to know where something stayed must look on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from connectors.sdk.model import Answer, Ask, Gap, Item, Outcome, Section
-from gateway import register
 from gateway.audit.row import Alarm
 from gateway.caller.model import Caller
 from gateway.choice.model import Permission
@@ -19,7 +18,7 @@ from gateway.guard import guard
 from gateway.known import require_patient
 from gateway.locate import Located
 from gateway.merge import Merger, Record
-from gateway.register import Hold
+from gateway.register.standing import Hold, take
 from gateway.shown import Shown
 from gateway.view import View
 
@@ -69,7 +68,7 @@ def pass_through(answer: Answer, located: Located, steps: Steps) -> Passage:
     guarded = guard([answer], located.asks, steps.address_of)
     passage.alarms, passage.passed = guarded.alarms, list(answer.items)
     try:
-        standing = register.take(guarded, located, steps.view.restricts)
+        standing = take(guarded, located, steps.view.restricts)
         passage.hold = standing.hold
         record = steps.merger.merge(guarded, located.asks, look.nhs_number, look.sections, standing)
         passage.record, passage.merged = record, list(record.items)

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard, log
-from gateway.shadow_counts import Counts, differences
+from gateway.shadow.counts import Counts, differences
 
 if TYPE_CHECKING:
     from connectors.sdk.model import Answer, Ask, Section

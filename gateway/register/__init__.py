@@ -1,0 +1,1 @@
+"""The national register: which practice, who is sensitive, which number, who is this (docs/decisions/0007)."""

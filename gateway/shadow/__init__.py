@@ -1,0 +1,1 @@
+"""Organisations in shadow: asked in the background, compared, never shown (docs/organisations.md)."""
