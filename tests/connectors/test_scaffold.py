@@ -110,6 +110,7 @@ def written(told: str) -> list[str]:
     return [line.strip() for line in lines[1 : lines.index("")]]
 
 
+@pytest.mark.slow
 def test_a_dialect_connector_is_whole_at_once(checkout: Path) -> None:
     before = contents(checkout)
     told = guided(checkout, "new", "jotter", "--kind", "dialect", "--ods", "RVV")
@@ -155,6 +156,7 @@ def test_one_case_can_be_checked_and_told_as_json(checkout: Path) -> None:
     assert (part.returncode, "Evidence is of every case" in part.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_the_command_fails(checkout: Path) -> None:
     connector(checkout, "new", "faulty", "--kind", "dialect", "--ods", "RVX")
     mapping = checkout / "connectors" / "faulty" / "mapping.py"
@@ -187,6 +189,7 @@ def test_code_that_cannot_be_imported_is_named_to_the_line(checkout: Path) -> No
     assert "broken_off" in listed
 
 
+@pytest.mark.slow
 def test_an_r4_source_needs_no_python(checkout: Path) -> None:
     before = contents(checkout)
     told = guided(checkout, "new", "riverside", "--kind", "fhir-r4", "--ods", "RVY")
@@ -270,6 +273,7 @@ def call(url: str, token: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_a_foreign_r4_server_is_live_in_the_demo_by_the_scaffolds_output(
     checkout: Path, tmp_path: Path, shared_data: Path
 ) -> None:

@@ -661,7 +661,7 @@ def test_a_connector_that_is_not_there_or_can_not_be_replayed(
     losing: Callable[..., None], saved: Callable[..., Path]
 ) -> None:
     file = saved(collection(r4("Patient", "p1")))
-    assert "use one of:" in refused("nothing", file)
+    assert "Use one of:" in refused("nothing", file)
     losing("pass", with_replay=False)
     assert "Write connectors/losing/replay.py" in refused("losing", file)
 
