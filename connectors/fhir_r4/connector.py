@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from connectors.fhir_r4.settings import Search, Settings
@@ -17,19 +16,14 @@ from connectors.sdk.connector import Connector, Setup
 from connectors.sdk.errors import (
     Ambiguous,
     NoRecord,
-    Refused,
     SourceError,
-    SourceTimeout,
     TooMuch,
     WrongContent,
 )
+from connectors.sdk.gaps import gap_of, tells_of_omission
 from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES, Answer, Ask, Gap, Item, Outcome, Section
 from connectors.sdk.nhs_number import same_number
-
-_OMITTING: Final = frozenset(
-    {"incomplete", "suppressed", "timeout", "throttled", "too-costly", "forbidden", "security"}
-)
 
 
 def connect(setup: Setup) -> Connector:
@@ -153,7 +147,7 @@ class _Looking:
         patients = [entry for entry in page.entries if entry.mode == "match" and _type_of(entry) == "Patient"]
         if page.held_back:
             raise WrongContent("the Patient has a broken shape")
-        if any(_tells_of_omission(entry) for entry in page.entries):
+        if any(tells_of_omission(entry) for entry in page.entries):
             raise WrongContent("the source says that its answer about the Patient is not whole")
         if len(patients) > 1 or (page.total or 0) > 1:
             raise Ambiguous("several Patients carry the NHS number")
@@ -177,7 +171,7 @@ class _Looking:
         try:
             await self._read_pages(planned.url(by_patient), search, found)
         except SourceError as error:
-            found.gap, found.detail = _gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
+            found.gap, found.detail = gap_of(error), f"{search.type}: {type(error).__name__}: {error}"
         return found
 
     async def _read_pages(self, url: str, search: Search, found: _Found) -> None:
@@ -289,14 +283,6 @@ def _belongs(entry: Entry, shown: frozenset[Section]) -> bool:
     return kind in SUPPORTING_TYPES or SECTION_OF_TYPE.get(kind) in shown
 
 
-def _gap_of(error: SourceError) -> Gap:
-    if isinstance(error, SourceTimeout):
-        return Gap.TIMED_OUT
-    if isinstance(error, Refused):
-        return Gap.REFUSED
-    return Gap.TOO_MUCH if isinstance(error, TooMuch) else Gap.FAILED
-
-
 def _check_complete(search: Search, found: _Found, total: int | None) -> None:
     """Notes a gap where the source counted more than it sent, or says itself that something is left out."""
     matches = len(
@@ -307,22 +293,12 @@ def _check_complete(search: Search, found: _Found, total: int | None) -> None:
     elif total is not None and total > matches:
         found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source counted {total} and sent {matches}"
     for entry in found.entries:
-        if _tells_of_omission(entry):
+        if tells_of_omission(entry):
             found.gap, found.detail = Gap.HELD_BACK, f"{search.type}: the source says that its answer is not whole"
 
 
 def _type_of(entry: Entry) -> str:
     return str(entry.resource["resourceType"])
-
-
-def _tells_of_omission(entry: Entry) -> bool:
-    """True for an OperationOutcome entry that says that something is missing from the answer."""
-    issues = entry.resource.get("issue")
-    return _type_of(entry) == "OperationOutcome" and any(
-        issue.get("severity") in ("fatal", "error") or issue.get("code") in _OMITTING
-        for issue in (issues if isinstance(issues, list) else ())
-        if isinstance(issue, dict)
-    )
 
 
 def _check_self_link(link: str, parameter: str) -> None:

@@ -23,7 +23,8 @@ from connectors.sdk.budget import Budget
 from connectors.sdk.bundle import read_object
 from connectors.sdk.code_faults import place_of
 from connectors.sdk.connector import Setup
-from connectors.sdk.errors import Ambiguous, NoRecord, Refused, SourceError, SourceTimeout, TooMuch, WrongContent
+from connectors.sdk.errors import Ambiguous, NoRecord, SourceError, TooMuch, WrongContent
+from connectors.sdk.gaps import gap_of
 from connectors.sdk.http import AiohttpTransport, Limits, SourceClient
 from connectors.sdk.model import (
     NHS_NUMBER_SYSTEM,
@@ -275,12 +276,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, shape.BrokenShape):
         return f"BrokenShape: {error}"
     return f"{type(error).__name__}{place_of(error)}"
-
-
-def gap_of(error: SourceError) -> Gap:
-    """What a failed call means for the section that it was made for."""
-    if isinstance(error, SourceTimeout):
-        return Gap.TIMED_OUT
-    if isinstance(error, Refused):
-        return Gap.REFUSED
-    return Gap.TOO_MUCH if isinstance(error, TooMuch) else Gap.FAILED

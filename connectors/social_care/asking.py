@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from connectors.sdk.budget import Budget
 from connectors.sdk.bundle import Entry, Page, read_bundle
-from connectors.sdk.errors import Ambiguous, NoRecord, Refused, SourceError, SourceTimeout, TooMuch, WrongContent
+from connectors.sdk.errors import Ambiguous, NoRecord, SourceError, TooMuch, WrongContent
+from connectors.sdk.gaps import gap_of, tells_of_omission
 from connectors.sdk.http import SourceClient
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, Ask, Gap
 from connectors.social_care.care_team import CASE
@@ -21,9 +22,6 @@ from connectors.social_care.contacts import CONTACT
 from connectors.social_care.kept import Tree
 from connectors.social_care.person import PERSON
 
-_OMITTING: Final = frozenset(
-    {"incomplete", "suppressed", "timeout", "throttled", "too-costly", "forbidden", "security"}
-)
 _MOST_PERSONS: Final = 2
 
 
@@ -70,7 +68,7 @@ class Question:
         _check_self_link(page, "identifier")
         if page.held_back:
             raise WrongContent("the Patient has a broken shape")
-        if any(_tells_of_omission(entry) for entry in page.entries) or page.next is not None:
+        if any(tells_of_omission(entry) for entry in page.entries) or page.next is not None:
             raise WrongContent("the facade says that its answer about the Patient is not whole")
         patients = [entry for entry in page.entries if entry.resource["resourceType"] == "Patient"]
         if len(patients) > 1 or (page.total or 0) > 1:
@@ -102,7 +100,7 @@ class Question:
                 raise TooMuch("entries over the budget of the whole question")
             found.gap, found.detail = self._shortfall(kind, page)
         except SourceError as error:
-            found.gap, found.detail = _gap_of(error), f"{kind}: {type(error).__name__}: {error}"
+            found.gap, found.detail = gap_of(error), f"{kind}: {type(error).__name__}: {error}"
         return found
 
     def _shortfall(self, kind: str, page: Page) -> tuple[Gap | None, str]:
@@ -119,7 +117,7 @@ class Question:
             return Gap.HELD_BACK, f"{kind}: the facade doesn't say how many there are"
         if page.total > received:
             return Gap.HELD_BACK, f"{kind}: the facade counted {page.total} and sent {received}"
-        if any(_tells_of_omission(entry) for entry in page.entries):
+        if any(tells_of_omission(entry) for entry in page.entries):
             return Gap.HELD_BACK, f"{kind}: the facade says that its answer is not whole"
         return None, ""
 
@@ -131,24 +129,6 @@ class Question:
 def _elements(named: Tree) -> str:
     """Only these are asked for: what a council must not send must not be fetched either."""
     return "_elements=" + ",".join(sorted(named))
-
-
-def _gap_of(error: SourceError) -> Gap:
-    if isinstance(error, SourceTimeout):
-        return Gap.TIMED_OUT
-    if isinstance(error, Refused):
-        return Gap.REFUSED
-    return Gap.TOO_MUCH if isinstance(error, TooMuch) else Gap.FAILED
-
-
-def _tells_of_omission(entry: Entry) -> bool:
-    """True for an OperationOutcome that says that something is missing from the answer."""
-    issues = entry.resource.get("issue")
-    return entry.resource["resourceType"] == "OperationOutcome" and any(
-        issue.get("severity") in ("fatal", "error") or issue.get("code") in _OMITTING
-        for issue in (issues if isinstance(issues, list) else ())
-        if isinstance(issue, dict)
-    )
 
 
 def _check_self_link(page: Page, parameter: str) -> None:
