@@ -68,7 +68,7 @@ async def load(running: Gateway, headers: dict[str, str], seen: Seen, name: str)
 
 
 async def one_life(running: Gateway, headers: dict[str, str], seen: Seen, life: int, rng: random.Random) -> None:
-    """Load, then SIGKILL at a moment that nobody chose, once some answers have come: how soon is the machine's affair."""
+    """Load, then SIGKILL at a moment that nobody chose, once some answers have come, however slow the machine."""
     seen.answers = asyncio.Semaphore(0)
     clients = [asyncio.ensure_future(load(running, headers, seen, f"life{life}-client{n}")) for n in range(CLIENTS)]
     async with asyncio.timeout(LONGEST_SECONDS):

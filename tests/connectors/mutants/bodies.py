@@ -54,8 +54,8 @@ class K14(Reference):
     async def fetch(self, look: Look, url: str) -> bytes:
         task = asyncio.create_task(super().fetch(look, url))
         try:
-            # Counted in rounds, so that a machine that stands still doesn't make the others slow; in few of them, so that
-            # a busy one, which wakes it late each time, doesn't lend it the patience that it lacks.
+            # Counted in rounds, so that a machine that stands still doesn't make the others slow; in few of them, so
+            # that a busy one, which wakes it late each time, doesn't lend it the patience that it lacks.
             for _ in range(6):
                 await asyncio.wait({task}, timeout=0.025)
                 if task.done():
