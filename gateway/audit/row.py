@@ -20,7 +20,12 @@ class Kind(StrEnum):
     PERSON_ANSWERED = "person-answered"
     SHARING_CHOICE = "sharing-choice"
     PERMISSION_GRANTED = "permission-granted"
+    PERMISSION_EXTENDED = "permission-extended"
     PERMISSION_WITHDRAWN = "permission-withdrawn"
+    CASE_OPENED = "case-opened"
+    CASE_MOVED = "case-moved"
+    DISCLOSURE = "disclosure"
+    ERASED = "erased"
     AUDIT_READ = "audit-read"
     SOURCE_TRIED = "source-tried"
 
@@ -87,6 +92,16 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+class Lawful(msgspec.Struct, frozen=True, kw_only=True):
+    """On what the law a record was disclosed, and to whom. `policy` names what may go out
+    (`policies/disclosures.yaml`)."""
+
+    basis: str
+    reference: str
+    recipient: str
+    policy: str
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event.
 
@@ -96,7 +111,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     back: they exist here and nowhere else. A search for a person is two rows, before the register is asked and before
     it is answered: `subject` is the keyed tag of the question, never a name; the second names the patient who was
     found.
-    """
+
+    `sent` has, for each list of `seen_ids` and in its order, the keyed digest of that resource as it was sent
+    ("Patient" is the key of the Patient resources, whose id no row holds). `relationship` is the evidence of a care
+    relationship, in a word. `reason_code` is the national reason of a look without the patient's word. `cases` are
+    those that this event opened or moved. `bound` has the digest of each record that the same transaction wrote into
+    another table, by its id: so a choice or a permission that is changed behind the journal's back shows. `lawful` is
+    of a disclosure."""
 
     kind: Kind
     request_id: str
@@ -122,3 +143,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy_hash: str = ""
     intent: int | None = None
     subject: str = ""
+    sent: dict[str, list[str]] = {}
+    relationship: str = ""
+    reason_code: str = ""
+    cases: list[str] = []
+    bound: dict[str, str] = {}
+    lawful: Lawful | None = None

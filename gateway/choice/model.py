@@ -36,7 +36,8 @@ class Channel(StrEnum):
 class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One statement of a patient's sharing choice; the newest one holds.
 
-    `patient` is the keyed patient tag, `sealed_patient` the NHS number under authenticated encryption.
+    `patient` is the keyed patient tag, `sealed_patient` the NHS number under authenticated encryption. `reason` is what
+    was said, where anything was: sealed and bound to `id` (`Sealer.seal_text`).
     """
 
     id: str
@@ -49,6 +50,7 @@ class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     recorded_by_name: str
     organisation: str
     recorded_at: datetime
+    reason: str = ""
 
 
 class Basis(StrEnum):
@@ -69,8 +71,8 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     """Time-boxed, and bound to one caller (person, role profile, organisation) and one patient.
 
     `reason` is what the caller wrote, sealed and bound to `id` (`Sealer.seal_text`): it may tell of the patient's
-    health, and the store holds nothing that does.
-    """
+    health, and the store holds nothing that does. `reason_code` is one of the national list's. `extends` is the id of
+    the permission that this one prolongs."""
 
     id: str
     patient: str
@@ -83,6 +85,8 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     granted_at: datetime
     expires_at: datetime
     withdrawn_at: datetime | None = None
+    reason_code: str = ""
+    extends: str | None = None
 
     def holds_at(self, moment: datetime) -> bool:
         """True where it was neither withdrawn nor expired at that moment (an expiry is exclusive)."""

@@ -6,13 +6,15 @@ where it can't be: then nothing was written. Patients are named by keyed tag, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gateway.audit.log.leaf import Leaf
 from gateway.audit.row import Kind, Row
 from gateway.choice.model import Permission, SharingChoice
+from gateway.desk.model import Case, CaseEntry, CaseFile, CaseKind, CaseStatus
 
 
 class StoreUnusable(Exception):
@@ -25,6 +27,35 @@ class Kept:
 
     seq: int
     row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row as the log holds it. `row` are the very bytes that were committed to, `salt` opens the commitment; both are
+    None once the row is erased. `head` is the patient's chain (`leaf.chain`) up to and with this row; None without one.
+    """
+
+    leaf: Leaf
+    row: bytes | None
+    salt: bytes | None
+    head: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the log holds of one patient up to a size: how many rows, and the head of their chain."""
+
+    patient: bytes
+    count: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheckpoint:
+    """A signed checkpoint as the store keeps it: `note` is the whole signed text."""
+
+    size: int
+    note: str
 
 
 class Store(Protocol):
@@ -43,14 +74,17 @@ class Store(Protocol):
         """Durably append one row; returns its sequence number."""
         ...
 
-    async def release(self, row: Row) -> int:
+    async def release(self, row: Row, cases: Sequence[Case] = ()) -> int:
         """Append a release row, if the patient has not opted out and the permission `row.permission` still holds.
 
-        The answer to a search for a person needs no permission: it says who somebody is, and shows no record.
+        The answer to a search for a person needs no permission: it says who somebody is, and shows no record. A
+        disclosure that the law requires needs none either, and for it `last_check.release_objection` says what a choice
+        bars. `cases` are opened in the same transaction; a case of the same kind, caller and patient that is still open
+        stands for the new one.
 
         Choice and permission are re-read inside the same transaction. Where either says no, a refusal row (rule
-        `choice.opted-out` or `permission.ended`) is committed instead and `OptedOut` / `NoPermission` is raised.
-        """
+        `choice.opted-out` or `permission.ended`) is committed instead and `OptedOut` / `NoPermission` is raised; no
+        case is opened then."""
         ...
 
     async def current_choice(self, patient: str) -> SharingChoice | None:
@@ -84,9 +118,15 @@ class Store(Protocol):
         """All permissions about a patient, newest first."""
         ...
 
-    async def grant(self, permission: Permission, row: Row) -> int:
-        """The permission and its row, in one transaction. Raises `OptedOut` (and commits a refusal row) where the
-        patient has opted out."""
+    async def grant(self, permission: Permission, row: Row, case: Case | None = None) -> int:
+        """The permission, its row, and the case that it opens, in one transaction. Raises `OptedOut` (and commits a
+        refusal row) where the patient has opted out; for a permission that extends another, `NoPermission` where that
+        one doesn't hold any more."""
+        ...
+
+    async def withdraw_all(self, patient: str, moment: datetime, row: Row) -> list[str]:
+        """End every permission about the patient that still holds, with one row, in one transaction; their ids. The row
+        is written where there was none to end, too: it is the patient's word."""
         ...
 
     async def withdraw(self, permission_id: str, moment: datetime, row: Row) -> bool:
@@ -111,6 +151,106 @@ class Store(Protocol):
 
         `since` is inclusive, `until` exclusive; `after` and `before` are sequence numbers and exclusive.
         """
+        ...
+
+    async def open_case(self, case: Case, row: Row) -> bool:
+        """A case and its row, in one transaction; False (and nothing written) where one of the same kind, caller and
+        patient is still open."""
+        ...
+
+    async def move_case(self, entry: CaseEntry, row: Row) -> bool:
+        """The next entry of a case and its row, in one transaction; False (and nothing written) where `entry.number`
+        isn't the next one any more: somebody else was there first."""
+        ...
+
+    async def case(self, case_id: str) -> CaseFile | None:
+        """A case with its history."""
+        ...
+
+    async def cases(
+        self,
+        *,
+        status: frozenset[CaseStatus] | None = None,
+        kinds: frozenset[CaseKind] | None = None,
+        patient: str | None = None,
+        organisation: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[tuple[int, CaseFile]]:
+        """Cases that meet every condition, oldest first, each with its number; `after` is such a number, exclusive."""
+        ...
+
+    async def patients_seen(self, caller: str, since: datetime) -> int:
+        """How many different patients' records were released to this caller (binding key) since the moment."""
+        ...
+
+    async def note_staff(self, organisation: str, user: str, patient: str) -> None:
+        """Remember, by keyed tag alone, that a member of an organisation's staff is this patient. Again is harmless."""
+        ...
+
+    async def works_at(self, organisation: str, patient: str, *, other_than: str) -> bool:
+        """Whether the patient is known to be on the organisation's staff, and isn't the user `other_than`."""
+        ...
+
+    async def keep_policy(self, policy_hash: str, content: bytes) -> None:
+        """Keep the policies that a hash names, for those who later ask why. Again is harmless."""
+        ...
+
+    async def policy(self, policy_hash: str) -> bytes | None:
+        """What `keep_policy` kept."""
+        ...
+
+    async def log_size(self) -> int:
+        """How many rows the log holds."""
+        ...
+
+    def entries(
+        self, *, after: int = 0, until: int | None = None, patient: str | None = None
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """The log's rows with numbers over `after` and up to `until`, in order, in batches. All of a patient's alone
+        where one is named."""
+        ...
+
+    async def range_hash(self, first: int, last: int) -> bytes:
+        """The RFC 6962 hash of the leaves `first` (0-based, inclusive) to `last` (exclusive): a complete subtree, or
+        the ragged right end. Costs no more than a few hundred hashes whatever the log's size: roots of complete
+        subtrees of 256 leaves, and of 256 of those, are kept."""
+        ...
+
+    async def holdings(self, *, after: int, until: int) -> list[Holding]:
+        """For each patient with a row numbered over `after` and up to `until`: what the log holds of them up to
+        `until`."""
+        ...
+
+    async def map_nodes(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Nodes of the patients' map by path (`patient_map`); those that aren't there are left out."""
+        ...
+
+    async def add_checkpoint(self, kept: KeptCheckpoint, nodes: Mapping[bytes, bytes | None], expected: int) -> bool:
+        """The checkpoint, with the map's nodes as it says they are (None removes one), in one transaction. False (and
+        nothing written) where the newest checkpoint isn't that of size `expected` (0: none) any more."""
+        ...
+
+    async def checkpoints(self, *, after: int = 0, limit: int = 1000) -> list[KeptCheckpoint]:
+        """Signed checkpoints of sizes over `after`, oldest first."""
+        ...
+
+    async def newest_checkpoint(self) -> KeptCheckpoint | None:
+        """The one with the greatest size."""
+        ...
+
+    async def erase(self, *, before: datetime | None = None, patient: str | None = None, row: Row) -> int:
+        """Erase rows (content, salt and what names anybody besides the patient's tag; the commitment stays) that are
+        older than `before`, of `patient`, or both, and append `row` with their count, in one transaction. Returns how
+        many. Rows that say what was erased, and sharing choices in force, are never erased."""
+        ...
+
+    async def position(self, follower: str) -> int:
+        """The number of the last row that a follower of the journal (an outbox) has dealt with; 0 at first."""
+        ...
+
+    async def move_position(self, follower: str, seq: int) -> None:
+        """Say so durably."""
         ...
 
     async def ready(self) -> bool:
