@@ -20,26 +20,51 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.sdk import shape
 from connectors.sdk.connector import Connector, connect
-from connectors.sdk.http import fetch_bytes
+from connectors.sdk.http import Transport, fetch_bytes
 from connectors.sdk.model import Section
 from connectors.sdk.organisations import Entry, Organisation, Organisations, Stage
 from gateway import log, startup
-from gateway.api import audit, choices, fhir, health, models, permissions, records
+from gateway.api import (
+    audit,
+    audit_events,
+    choices,
+    consents,
+    desk,
+    disclosures,
+    fhir,
+    health,
+    models,
+    permissions,
+    records,
+    reports,
+)
+from gateway.api.audit_event_search import AUDIT_EVENT
 from gateway.api.capability import Capabilities
+from gateway.api.consent_search import CONSENT
 from gateway.api.contract import contract
 from gateway.api.door import journal_refusal
 from gateway.api.host import KnownHosts, names_of
 from gateway.api.http import FHIR_JSON, CommonHeaders
 from gateway.api.outcome import operation_outcome
+from gateway.audit.checkpoints import Checkpointer, signer_of
+from gateway.audit.events.render import Events
+from gateway.audit.followers.make import made_followers
 from gateway.audit.journal import Journal
 from gateway.audit.read import AuditReader
+from gateway.audit.report.make import ReportMaker
+from gateway.audit.report.service import Reports
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
 from gateway.caller.model import Caller, Role
 from gateway.caller.roles import load_job_roles
+from gateway.choice.consents import Consents
 from gateway.choice.model import Basis
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
+from gateway.desk.alerts import Alerts
+from gateway.desk.follow_up import FollowUp
+from gateway.desk.officer import Desk
+from gateway.desk.volume import Volume
 from gateway.errors import GatewayError, NotAllowed, NotFound
 from gateway.fan_out import FanOut
 from gateway.locate import Locator
@@ -54,7 +79,7 @@ from gateway.search.page import Pager
 from gateway.settings import Settings
 from gateway.shadow.watch import Shadow
 from gateway.store.interface import Store
-from gateway.store.sqlite import SqliteStore
+from gateway.store.open import open_for_writing
 from gateway.taking_part import connected, load_register
 from gateway.view import View
 
@@ -79,6 +104,7 @@ class Outside:
 
     connect: Callable[[Organisation], Connector] = connect
     fetch: Fetch = fetch_document
+    audit_repository: Transport | None = None
 
 
 async def assemble(settings: Settings, outside: Outside) -> Parts:
@@ -87,10 +113,11 @@ async def assemble(settings: Settings, outside: Outside) -> Parts:
     policy = Policy.load(settings.policies_dir, settings.label_files)
     sealer = Sealer(load_master_key(settings.key_file, closed=not settings.is_demo))
     fan_out = await connected(organisations, settings, outside.connect)
-    store = SqliteStore(settings.data_dir, clock=now)
+    store = open_for_writing(settings, clock=now)
     try:
         await store.hold_to_key(sealer.fingerprint(), sealer.opens)
-        return _join(settings, organisations, policy, sealer, fan_out, store, outside.fetch)
+        await store.keep_policy(policy.hash, policy.archive)
+        return _join(settings, organisations, policy, sealer, fan_out, store, outside)
     except BaseException:
         await store.aclose()
         raise
@@ -103,19 +130,23 @@ def _join(
     sealer: Sealer,
     fan_out: FanOut,
     store: Store,
-    fetch: Fetch,
+    outside: Outside,
 ) -> Parts:
     def may(action: str, caller: Caller) -> Decision:
         return policy.may(action, caller.role, caller.organisation_type)
 
     journal = Journal(store, sealer, lambda: policy.hash, now)
-    callers = _callers(settings, organisations, fetch)
+    callers = _callers(settings, organisations, outside.fetch)
     sharing = SharingChoices(store, sealer, journal, may, now)
     lasts = {
         Basis.PATIENT_AGREED: settings.permission_lasts,
         Basis.BEST_INTERESTS: settings.best_interests_lasts,
     }
-    granted = Permissions(store, sealer, journal, may, now, lasts)
+    longest = {
+        Basis.PATIENT_AGREED: settings.permission_longest,
+        Basis.BEST_INTERESTS: settings.best_interests_longest,
+    }
+    granted = Permissions(store, sealer, journal, may, now, lasts, longest)
 
     locator, merger = Locator(organisations, settings.deadline), Merger(sealer, organisations)
 
@@ -123,7 +154,15 @@ def _join(
         organisation = organisations.get(ods)
         return (organisation.address or "").rstrip("/") if organisation else ""
 
+    def offered(ods: str) -> frozenset[Section]:
+        organisation = organisations.get(ods)
+        return organisation.sections if organisation and organisation.is_shown else frozenset()
+
+    volume = Volume(store, journal, now, settings.unusual_patients_a_day)
+    checkpointer = Checkpointer(store, signer_of(settings), now, settings.checkpoint_seconds)
     shadow = Shadow(organisations, locator, fan_out, merger, address_of)
+    events = Events(sealer, settings.public_url, settings.log_origin)
+    copies = (settings.audit_sink, settings.audit_repository, outside.audit_repository)
     return Parts(
         settings=settings,
         organisations=organisations,
@@ -134,7 +173,17 @@ def _join(
         callers=callers,
         sharing=sharing,
         permissions=granted,
+        consents=Consents(store, sealer, journal, may, now),
         audit=AuditReader(store, sealer, journal, may),
+        reports=Reports(
+            ReportMaker(store, sealer, checkpointer.public, now), journal, may, checkpointer.checkpoint
+        ),
+        events=events,
+        followers=made_followers(store, events, *copies),
+        desk=Desk(store, sealer, journal, may, now),
+        volume=volume,
+        follow_up=FollowUp(store, now),
+        checkpointer=checkpointer,
         fan_out=fan_out,
         shadow=shadow,
         records=Records(
@@ -148,6 +197,8 @@ def _join(
             merger=merger,
             view=View(policy, source_types(organisations)),
             store=store,
+            alerts=Alerts(store, sealer, offered, now),
+            volume=volume,
             address_of=address_of,
         ),
         people=People(
@@ -179,6 +230,8 @@ def _capabilities(settings: Settings, organisations: Organisations, policy: Poli
         released=now(),
         offered=offered,
         sections_for=ever,
+        authored=(CONSENT, AUDIT_EVENT),
+        may_read=lambda action, role: any(policy.may(action, role, type_).shown for type_ in types),
         finds_people=organisations.register() is not None,
     )
 
@@ -194,6 +247,9 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
             startup.keep(app, error)
             raise
         app.state.parts = parts
+        parts.follow_up.start()
+        parts.followers.start()
+        parts.checkpointer.start()
         _settle()
         log.event("gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=len(parts.fan_out.states))
         try:
@@ -213,7 +269,19 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         openapi_url=None,
         middleware=[Middleware(CommonHeaders), known_hosts, Middleware(Faults)],
     )
-    for router in (health.router, choices.router, permissions.router, records.router, audit.router, fhir.router):
+    for router in (
+        health.router,
+        choices.router,
+        permissions.router,
+        desk.router,
+        records.router,
+        disclosures.router,
+        audit.router,
+        reports.router,
+        consents.router,
+        audit_events.router,
+        fhir.router,
+    ):
         app.include_router(router)
     app.add_exception_handler(GatewayError, _answer_gateway_error)
     app.add_exception_handler(HTTPException, _answer_no_route)
@@ -224,13 +292,17 @@ async def close(parts: Parts) -> None:
     """End what is under way and close the connectors, then the store: that one always, whatever else fails."""
     ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
     ends |= {"issuers": parts.callers.aclose, "practices": parts.fan_out.sources.aclose}
+    ends["audit-copies"] = parts.followers.aclose
     try:
+        await parts.follow_up.aclose()
+        await parts.volume.aclose()
         await parts.shadow.aclose()
         outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
         for source, outcome in zip(ends, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 log.failed("source.close-failed", outcome, source=source)
     finally:
+        await parts.checkpointer.aclose()
         await parts.store.aclose()
         log.event("gateway.stopped", version=VERSION)
 

@@ -1,4 +1,4 @@
-"""`connectcare`: serve, demo, policy, keys, connector, openapi."""
+"""`connectcare`: serve, demo, policy, keys, connector, choice, audit, openapi."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from gateway.audit_commands.app import app as audit
+from gateway.choice_commands.app import app as choice
 from gateway.connector_commands.app import app as connector
+from gateway.policy_commands.diff import diff as policy_diff
 
 # A command imports what it needs when it runs: `demo token` is typed between two curls, and must not wait for a server.
 
@@ -23,6 +26,8 @@ app.add_typer(demo, name="demo")
 app.add_typer(policy, name="policy")
 app.add_typer(keys, name="keys")
 app.add_typer(connector, name="connector")
+app.add_typer(choice, name="choice")
+app.add_typer(audit, name="audit")
 
 _LAST_PORT: Final = 65535
 Port = Annotated[int | None, typer.Option(min=0, max=_LAST_PORT, help="The gateway's port on 127.0.0.1.")]
@@ -40,6 +45,7 @@ def main() -> None:
 
 _STOPPING: Final = {
     "connectors.sdk.errors": ("ConfigurationError", "SourceError"),
+    "gateway.choice_commands.refusals": ("CannotChoose",),
     "gateway.connector_commands.refusals": ("CannotDo",),
     "gateway.demo.people": ("NoSuchPerson",),
     "gateway.demo.run": ("DemoFailed",),
@@ -66,31 +72,13 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; TLS ends at a proxy in front.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; more than one need PostgreSQL.")] = 1,
 ) -> None:
     """Run the gateway."""
-    import uvicorn
-
-    from gateway import log, startup
-    from gateway.app import create_app
+    from gateway.serving import serve as run
     from gateway.settings import load_settings
 
-    settings = load_settings(config)
-    log.setup(production=not settings.is_demo)
-    gateway = create_app(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            gateway,
-            host=host,
-            port=port,
-            loop="uvloop",
-            http="httptools",
-            server_header=False,
-            proxy_headers=False,
-            **log.UVICORN,
-        )
-    )
-    with startup.explained(gateway):
-        server.run()
+    run(load_settings(config), host=host, port=port, workers=workers)
 
 
 @demo.callback()
@@ -159,6 +147,9 @@ def policy_matrix(
     from gateway.settings import Settings
 
     typer.echo(matrix(Policy.load(policies or Settings.model_fields["policies_dir"].default)))
+
+
+policy.command("diff")(policy_diff)
 
 
 @keys.command("new")

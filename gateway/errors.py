@@ -13,8 +13,10 @@
     ├── NotFound                    404  not-found      no such route, resource or patient
     ├── NotAllowed                  405  not-supported  another method
     ├── NumberReplaced              409  conflict       ask again with the patient's current NHS number
+    ├── Conflict                    409  conflict       somebody was first: read it again, and decide anew
     ├── Gone                        410  conflict       begin again with the first page
     ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
+    ├── NotProven                   503  transient      try again in a minute (gateway.audit.report.make)
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
 
@@ -146,6 +148,13 @@ class NumberReplaced(GatewayError):
             rule="register.superseded",
             detail="the register names another number",
         )
+
+
+class Conflict(GatewayError):
+    """What the caller wants to change isn't as they saw it any more, or can't be changed any more."""
+
+    status = 409
+    code = "conflict"
 
 
 class Gone(GatewayError):

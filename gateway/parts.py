@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.sdk.organisations import Organisations
+from gateway.audit.checkpoints import Checkpointer
+from gateway.audit.events.render import Events
+from gateway.audit.followers.runner import Followers
 from gateway.audit.journal import Journal
 from gateway.audit.read import AuditReader
+from gateway.audit.report.service import Reports
 from gateway.caller.identify import Callers
+from gateway.choice.consents import Consents
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
+from gateway.desk.follow_up import FollowUp
+from gateway.desk.officer import Desk
+from gateway.desk.volume import Volume
 from gateway.fan_out import FanOut
 from gateway.policy.decide import Policy
 from gateway.record import Records
@@ -38,7 +46,15 @@ class Parts:
     callers: Callers
     sharing: SharingChoices
     permissions: Permissions
+    consents: Consents
     audit: AuditReader
+    reports: Reports
+    events: Events
+    followers: Followers
+    desk: Desk
+    volume: Volume
+    follow_up: FollowUp
+    checkpointer: Checkpointer
     fan_out: FanOut
     shadow: Shadow
     records: Records

@@ -3,7 +3,8 @@
      1 caller      who is asking: a person, with one role profile, in one organisation, for one purpose
      2 intent      the journal durably holds the intent to look. No journal, no look
      3 choice      has the patient opted out? Then nobody is asked
-     4 permission  has the patient said yes to this caller now, or is this the best-interests case?
+     4 authority   has the patient said yes to this caller now, or is this the best-interests case? Or, for a
+                   disclosure: which law requires it, and what may go out (gateway/authority.py)
      5 locate      which organisations may hold something, and which sections this role may see at all
      6 fan out     one Ask per source, all at once, one absolute deadline; one Answer per source, always; the GP
                    practice once the national register has named it
@@ -13,7 +14,7 @@
     10 search      the client's own filters, over what is left, never over what is hidden
     11 release     in one transaction: choice and permission again, and the release row; then the bytes
 
-The order is what makes it safe: choice and permission are read at 3 and 4 to avoid asking, and again at 11 inside the
+The order is what makes it safe: choice and authority are read at 3 and 4 to avoid asking, and again at 11 inside the
 transaction that records the release; search runs after policy, so that hidden items can't change an answer.
 """
 
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import guard, release
+from gateway.authority import ByLaw, ByPermission, lawful_of, permission_of
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.choice.refusals import opted_out_under_another_number
@@ -40,10 +42,13 @@ if TYPE_CHECKING:
     from connectors.sdk.model import Answer
     from gateway.audit.journal import Journal
     from gateway.audit.row import Alarm, Row
+    from gateway.authority import Way
     from gateway.caller.identify import Callers
-    from gateway.choice.model import Permission
     from gateway.choice.permission import Permissions
     from gateway.choice.sharing import SharingChoices
+    from gateway.desk.alerts import Alerts
+    from gateway.desk.volume import Volume
+    from gateway.disclosure.model import Disclosure
     from gateway.fan_out import FanOut
     from gateway.locate import Located, Locator
     from gateway.merge import Merger, Record
@@ -58,6 +63,7 @@ class Written:
 
     intent: int = 0
     nhs_number: str | None = None
+    answers: list[Answer] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
     in_shadow: frozenset[str] = frozenset()
 
@@ -98,51 +104,66 @@ class Records:
     merger: Merger
     view: View
     store: Store
+    alerts: Alerts
+    volume: Volume
     address_of: Callable[[str], str]
 
     async def open(self, authorization: list[str], question: Question) -> Rendered:
-        """Answer one question, or raise the GatewayError that says why not: that refusal is a row by then."""
-        caller = await self._caller(authorization, question)  # 1
+        """Answer one question on the patient's permission, or raise the GatewayError that says why not: that refusal is
+        a row by then."""
+        return await self._look(authorization, question, ByPermission(self.sharing, self.permissions))
+
+    async def disclose(self, authorization: list[str], question: Question, claim: Disclosure) -> Rendered:
+        """The same, on the law's authority."""
+        return await self._look(authorization, question, ByLaw(self.sharing, claim))
+
+    async def _look(self, authorization: list[str], question: Question, way: Way) -> Rendered:
+        caller = way.asking(await self._caller(authorization, question))  # 1
         async with self._audited(caller, question) as written, self.shadow.watching() as watch:
             look = question.look(caller)
             written.intent = await self.journal.intend(  # 2
                 caller, look.request_id, look.door, look.nhs_number, sections=look.sections
             )
             written.nhs_number = look.nhs_number
-            self.view.require_may_open(caller)
-            await self.sharing.require_opted_in(look.nhs_number)  # 3
-            permission = await self.permissions.require(caller, look.nhs_number)  # 4
+            self.view.require_may_open(caller, way.action)
+            opted_out = await way.choice(look.nhs_number)  # 3
+            authority = await way.authority(caller, look.nhs_number, opted_out=opted_out)  # 4
             now = asyncio.get_running_loop().time()
-            may_see = self.view.sections_for(caller)
+            may_see = self.view.sections_for(caller, authority)
             located = self.locator.locate(caller, look, may_see, now)  # 5
-            watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
+            if way.is_care:
+                watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
             answers = await self.fan_out.ask(located.asks, watch.following(located))  # 6
             answers += located.not_asked()
+            written.answers = answers
             guarded = guard.guard(answers, located.asks, self.address_of)  # 7
             written.alarms = guarded.alarms
-            standing = await self._standing(guarded, located)
+            standing = await self._standing(guarded, located, way)
             record = self.merger.merge(guarded, located.asks, look.nhs_number, look.sections, standing)  # 8
             require_patient(record, look)
-            shown = self.view.of(record, caller, permission, look)  # 9
+            noticed = await self.alerts.notice(caller, record, is_care=way.is_care)  # before anything is hidden
+            shown = self.view.of(record, caller, authority, look)  # 9
             rendered = question.search(shown)  # 10
             written.in_shadow = watch.asked
-            await release.release(self.store, self._row(shown, rendered, record, answers, permission, written))  # 11
+            row = self._row(shown, rendered, record, answers, written)
+            await release.release(self.store, *noticed.onto(row))  # 11
+            self.volume.seen(caller, look.request_id)
             watch.compare(record)
             return rendered
 
-    async def _standing(self, guarded: guard.Guarded, located: Located) -> Standing:
+    async def _standing(self, guarded: guard.Guarded, located: Located, way: Way) -> Standing:
         """The register's word. Where it names a current number, that may be of somebody who opted out: the choice holds
         under whichever number they are asked for, and the number isn't told."""
         try:
             return take(guarded, located, self.view.restricts)
         except NumberReplaced as replaced:
             if replaced.current:
-                await self._require_still_in(replaced.current)
+                await self._require_not_barred(replaced.current, way)
             raise
 
-    async def _require_still_in(self, nhs_number: str) -> None:
+    async def _require_not_barred(self, nhs_number: str, way: Way) -> None:
         try:
-            await self.sharing.require_opted_in(nhs_number)
+            await way.choice(nhs_number)
         except OptedOut:
             raise opted_out_under_another_number() from None
 
@@ -160,7 +181,6 @@ class Records:
         rendered: Rendered,
         record: Record,
         answers: list[Answer],
-        permission: Permission,
         written: Written,
     ) -> Row:
         return release.release_row(
@@ -169,10 +189,12 @@ class Records:
             shown.look.request_id,
             shown.look.door,
             shown.look.nhs_number,
-            permission=permission,
+            permission=permission_of(shown.authority),
+            lawful=lawful_of(shown.authority),
             intent=written.intent,
             policy_hash=shown.policy_hash,
             items=rendered.items,
+            sent=rendered.sent,
             lines=record.lines,
             answers=answers,
             in_shadow=written.in_shadow,
@@ -209,5 +231,6 @@ class Records:
             question.door,
             nhs_number=written.nhs_number,
             intent=written.intent or None,
+            sources=release.source_lines((), written.answers),
             alarms=written.alarms,
         )

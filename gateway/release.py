@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from connectors.sdk.model import Answer, Item, Outcome
 from connectors.sdk.organisations import Stage
 from gateway.audit.journal import LONGEST_TEXT, Journal
-from gateway.audit.row import Alarm, Kind, Row, SourceLine
+from gateway.audit.row import PATIENT, Alarm, Kind, Lawful, Row, SourceLine
 from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
 from gateway.choice.model import Permission
+from gateway.desk.model import Case
 from gateway.manifest import ManifestLine
 from gateway.sealed import SEALED_LENGTH
 from gateway.store.interface import Store
@@ -22,18 +23,18 @@ SUPPORTING = "supporting"
 """Counts what only explains another item (a practitioner, an organisation): it's in no section."""
 
 
-async def release(store: Store, row: Row) -> int:
+async def release(store: Store, row: Row, cases: Sequence[Case] = ()) -> int:
     """Commit the release; returns its row's number. Only after this returns may a byte of the record leave.
 
     The invariant: for every record, or part of one, that a client receives, the journal durably holds a release row
     that was committed before, and in that very transaction the patient had not opted out and the row's permission,
     given to this caller for this patient, was neither withdrawn nor expired. So an acknowledged opt-out is never
-    followed by a release.
+    followed by a release. `cases` are what the privacy officer must look into: they are opened in that transaction.
 
     Raises OptedOut or NoPermission, whose refusal row is committed in the release's place, and AuditUnavailable where
     nothing could be committed. In each case the record is thrown away.
     """
-    return await store.release(row)
+    return await store.release(row, cases)
 
 
 def release_row(
@@ -43,10 +44,12 @@ def release_row(
     door: str,
     nhs_number: str,
     *,
-    permission: Permission,
+    permission: Permission | None,
+    lawful: Lawful | None = None,
     intent: int,
     policy_hash: str,
     items: Iterable[Item],
+    sent: Sequence[bytes],
     lines: Iterable[ManifestLine],
     answers: Iterable[Answer] = (),
     in_shadow: Collection[str] = (),
@@ -59,14 +62,16 @@ def release_row(
 ) -> Row:
     """The row that `release` commits: what is about to be shown, and what the policy kept back and why.
 
-    `items` are those that leave, after policy and search; `withheld` and `outlined` count by rule id; `policy_hash` is
-    that of the policy which decided; `intent` the number of the intent's row. Raises ValueError for an item without a
-    sealed id: what can't be accounted for can't be shown. `in_shadow` are the sources that were asked without being
-    shown. `total` is the number of matches where the answer tells it.
+    `items` are those that leave, after policy and search, and `sent` their bytes; `lawful` stands in the place of a
+    permission in a disclosure; `withheld` and `outlined` count by rule id; `policy_hash` is that of the policy which
+    decided; `intent` the number of the intent's row. Raises ValueError for an item without a sealed id or without its
+    bytes: what can't be accounted for can't be shown. `in_shadow` are the sources that were asked without being shown.
+    `total` is the number of matches where the answer tells it.
     """
     shown = list(items)
+    seen_ids, digests = _sealed_ids(shown, [journal.sent_digest(each) for each in sent])
     row = journal.row(
-        Kind.RELEASE,
+        Kind.RELEASE if lawful is None else Kind.DISCLOSURE,
         caller,
         request_id,
         door,
@@ -83,7 +88,9 @@ def release_row(
         policy_hash=policy_hash,
         sources=source_lines(lines, answers, in_shadow),
         seen=dict(Counter(item.section.value if item.section else SUPPORTING for item in shown)),
-        seen_ids=_sealed_ids(shown),
+        seen_ids=seen_ids,
+        sent=digests,
+        lawful=lawful,
         total=total,
         withheld=dict(withheld or {}),
         outlined=dict(outlined or {}),
@@ -119,17 +126,23 @@ def _source_line(line: ManifestLine, answer: Answer | None, in_shadow: bool) -> 
     )
 
 
-def _sealed_ids(items: Iterable[Item]) -> dict[str, list[str]]:
-    """{sealed prefix: [digest, …]}: the prefix is the same for all items of one source, and is written once.
+def _sealed_ids(items: Sequence[Item], sent: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """{sealed prefix: [digest of the id, …]}, and in the same order {sealed prefix: [digest of what was sent, …]}.
 
-    A Patient's id is the NHS number, which no row holds; that it was shown is in the count of demographics.
+    The prefix is the same for all items of one source, and is written once. A Patient's id is the NHS number, which no
+    row holds; that it was shown is in the count of demographics, and what of it under the key "Patient".
     """
-    by_prefix: dict[str, list[str]] = {}
-    for item in items:
-        if item.type == "Patient":
+    by_prefix: dict[str, list[tuple[str, str]]] = {}
+    patients = []
+    for item, as_sent in zip(items, sent, strict=True):
+        if item.type == PATIENT:
+            patients.append(as_sent)
             continue
         prefix, dot, digest = item.sealed_id.partition(".")
         if not dot or len(item.sealed_id) != SEALED_LENGTH:
             raise ValueError(f"a {item.type} that is about to be shown has no sealed id")
-        by_prefix.setdefault(prefix, []).append(digest)
-    return {prefix: sorted(digests) for prefix, digests in sorted(by_prefix.items())}
+        by_prefix.setdefault(prefix, []).append((digest, as_sent))
+    pairs = {prefix: sorted(found) for prefix, found in sorted(by_prefix.items())}
+    seen_ids = {prefix: [digest for digest, _ in found] for prefix, found in pairs.items()}
+    digests = {prefix: [as_sent for _, as_sent in found] for prefix, found in pairs.items()}
+    return seen_ids, digests | ({PATIENT: patients} if patients else {})

@@ -13,6 +13,7 @@ import hmac
 import os
 import re
 import secrets
+from binascii import b2a_base64
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PAIR_PLACES: Final = tuple(range(62, 1, -10))
 SEALED_LENGTH: Final = _PREFIX_LENGTH + 1 + _DIGEST_LENGTH
 MASTER_KEY_BYTES: Final = 32
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _SEALED_ID: Final = re.compile(rf"[a-z2-7]{{{_PREFIX_LENGTH}}}\.[a-z2-7]{{{_DIGEST_LENGTH}}}")
 
 
@@ -88,6 +90,7 @@ class Sealer:
         self._texts = AESSIV(derived("texts", 64))
         # Copied for each digest: to key a new one costs more than the digest itself.
         self._digests = hashlib.blake2b(key=derived("digests", 32), digest_size=9)
+        self._sent = hashlib.blake2b(key=derived("sent", 32), digest_size=12)
         self._tag_key = derived("patient-tags", 32)
         self._question_key = derived("questions", 32)
         self._fingerprint = derived("key-check/2", 16).hex()
@@ -156,6 +159,13 @@ class Sealer:
         keyed.update(f"{resource_type}/{original_id}".encode())
         number = int.from_bytes(keyed.digest(), "big")
         return "".join([_PAIRS[number >> place & 1023] for place in _PAIR_PLACES])
+
+    def sent_digest(self, sent: bytes) -> str:
+        """The keyed digest of a resource as it was sent: 16 characters. Equal for equal bytes; without the key nobody
+        can try out what a short resource might have said."""
+        keyed = self._sent.copy()
+        keyed.update(sent)
+        return b2a_base64(keyed.digest(), newline=False).translate(_URL_SAFE).decode()
 
     def open_id(self, sealed: str) -> tuple[str, str]:
         """(NHS number, ODS code of the source) of a sealed id. Raises Unsealable."""

@@ -10,14 +10,15 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import gateway
+from gateway.audit.followers.settings import AuditRepository
 from gateway.caller.settings import IssuerSettings
 
 _PREFIX: Final = "CONNECTCARE_"
@@ -33,7 +34,10 @@ class Settings(BaseSettings):
 
     `profile` is `production` unless it says `demo`: production refuses demo issuers, plain-HTTP issuers and sandboxes.
     `addresses` replaces organisations' addresses by ODS code. `allowed_hosts` are further names, each as a Host header
-    says it (`name` or `name:port`), that the gateway answers to besides that of `public_url`.
+    says it (`name` or `name:port`), that the gateway answers to besides that of `public_url`. `database` is a
+    postgresql:// URL without its password; without it the store is SQLite, in `data_dir`.
+    Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
+    `checkpoint_signer`, whose key is in `checkpoint_public`.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
@@ -44,6 +48,12 @@ class Settings(BaseSettings):
     data_dir: Path
     key_file: Path
     issuers: tuple[IssuerSettings, ...] = Field(min_length=1)
+    database: str | None = None
+    database_password_file: Path | None = None
+    checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
+    checkpoint_key: Path | None = None
+    checkpoint_signer: Path | None = None
+    checkpoint_public: Path | None = None
     organisations_file: Path = _HERE / "connectors" / "organisations.yaml"
     addresses: dict[str, str] = Field(default_factory=dict)
     policies_dir: Path = _HERE / "policies"
@@ -51,10 +61,28 @@ class Settings(BaseSettings):
     deadline: float = Field(default=3.0, gt=0, le=30)
     permission_hours: float = Field(default=8, gt=0, le=24)
     best_interests_hours: float = Field(default=1, gt=0, le=8)
+    permission_longest_hours: float = Field(default=24, gt=0, le=72)
+    best_interests_longest_hours: float = Field(default=4, gt=0, le=24)
+    unusual_patients_a_day: int = Field(default=60, ge=1)
     asks_per_source: int = Field(default=32, ge=1, le=512)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_rest: float = Field(default=10.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+    audit_sink: Path | None = None
+    audit_repository: AuditRepository | None = None
+
+    @field_validator("database")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        """Settings are shown in errors and kept in version control, so no password is among them."""
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ValueError("give a postgresql:// URL, or leave it out for SQLite in data_dir")
+        if parts.password or "password" in parse_qs(parts.query):
+            raise ValueError("the password doesn't belong here. Give database_password_file, or a PGPASSFILE")
+        return url
 
     @property
     def is_demo(self) -> bool:
@@ -67,6 +95,11 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/") + "/fhir/R4"
 
     @property
+    def log_origin(self) -> str:
+        """The name of the journal among all journals: the gateway's own host, as clients know it."""
+        return f"{urlsplit(self.public_url).netloc.lower()}/journal"
+
+    @property
     def permission_lasts(self) -> timedelta:
         """How long a patient's agreement lasts."""
         return timedelta(hours=self.permission_hours)
@@ -75,6 +108,34 @@ class Settings(BaseSettings):
     def best_interests_lasts(self) -> timedelta:
         """How long best-interests access lasts."""
         return timedelta(hours=self.best_interests_hours)
+
+    @property
+    def permission_longest(self) -> timedelta:
+        """How long a patient's agreement lasts in all, however often it is prolonged."""
+        return timedelta(hours=self.permission_longest_hours)
+
+    @property
+    def best_interests_longest(self) -> timedelta:
+        """How long best-interests access lasts in all."""
+        return timedelta(hours=self.best_interests_longest_hours)
+
+    @model_validator(mode="after")
+    def _nothing_outlasts_its_ceiling(self) -> Settings:
+        if self.permission_hours > self.permission_longest_hours:
+            raise ValueError("permission_hours is longer than permission_longest_hours. Raise that, or lower this")
+        if self.best_interests_hours > self.best_interests_longest_hours:
+            raise ValueError(
+                "best_interests_hours is longer than best_interests_longest_hours. Raise that, or lower this"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_key_signs(self) -> Settings:
+        if self.checkpoint_key is not None and self.checkpoint_signer is not None:
+            raise ValueError("checkpoint_key and checkpoint_signer both say who signs checkpoints. Give one of them")
+        if (self.checkpoint_signer is None) != (self.checkpoint_public is None):
+            raise ValueError("checkpoint_signer (a socket) and checkpoint_public (its public key) go together")
+        return self
 
     @model_validator(mode="after")
     def _production_is_closed(self) -> Settings:
@@ -85,9 +146,29 @@ class Settings(BaseSettings):
             raise ValueError("public_url must be https in production. Put a TLS proxy in front and give its address")
         if any(issuer.allow_insecure_loopback for issuer in self.issuers):
             raise ValueError("allow_insecure_loopback is for the demo. Give an https issuer")
+        if self.audit_repository and self.audit_repository.is_open:
+            raise ValueError("audit_repository needs an https address and auth (or tls and client-certificate)")
         if self.addresses:
             raise ValueError("addresses is for the demo. Give each organisation's address in organisations.yaml")
+        if self.database is not None and not _says_how_it_is_secured(self.database):
+            raise ValueError(
+                "database is on another machine, and doesn't say how the way there is secured. Add ?sslmode=verify-full"
+            )
+        if self.checkpoint_key is None and self.checkpoint_signer is None:
+            raise ValueError(
+                "checkpoint_key is missing: without it nobody can prove that the journal wasn't changed. Make one with "
+                "connectcare audit key new FILE, or run connectcare audit signer and give checkpoint_signer"
+            )
         return self
+
+
+def _says_how_it_is_secured(url: str) -> bool:
+    """Over a network, PostgreSQL's own default is to go without TLS where the server offers none."""
+    parts = urlsplit(url)
+    asked = parse_qs(parts.query)
+    hosts = [host for given in asked.get("host", [parts.hostname or ""]) for host in given.split(",")]
+    is_here = all(host in ("", "localhost", "127.0.0.1", "::1") or host.startswith("/") for host in hosts)
+    return is_here or "sslmode" in asked
 
 
 def load_settings(file: Path | None, **given: Any) -> Settings:

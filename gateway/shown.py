@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.sdk.model import Item
+from gateway.authority import Authority
 from gateway.caller.model import Caller
 from gateway.locate import Look
 from gateway.manifest import Manifest
@@ -14,7 +15,8 @@ from gateway.same_as import Group
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A record as this caller may see it: step 10 searches it. `withheld`, `outlined` are for the journal alone."""
+    """A record as this caller may see it, and on what that stands: step 10 searches it. `withheld`, `outlined` are for
+    the journal alone."""
 
     caller: Caller
     look: Look
@@ -24,6 +26,7 @@ class Shown:
     withheld: Mapping[str, int]
     outlined: Mapping[str, int]
     policy_hash: str
+    authority: Authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,12 @@ class Rendered:
     """The answer's bytes, its headers, and the items that are in those bytes: the journal names just these.
 
     `total` is how many matches a searchset says there are, all that a count alone tells; None for a single resource.
+    `sent` are the very bytes of each of the items, in their order, as they stand in the body: the journal keeps a keyed
+    digest of each, so that it can be told for ever whether somebody was shown just this.
     """
 
     body: bytes
     headers: Mapping[str, str]
     items: list[Item]
     total: int | None = None
+    sent: Sequence[bytes] = ()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Section
 from connectors.sdk.organisations import OrganisationType
+from gateway.authority import Authority
 from gateway.caller.model import Caller
 from gateway.caller.scopes import types_allowed
-from gateway.choice.may import demand
-from gateway.choice.model import Permission
+from gateway.choice.may import OPEN_RECORD, demand
+from gateway.disclosure.model import Disclosure
+from gateway.disclosure.told import left_out
 from gateway.locate import Look, with_labelling
 from gateway.manifest import Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
@@ -26,7 +28,6 @@ from gateway.register.whereabouts import hold_back, told
 from gateway.same_as import same_as
 from gateway.shown import Shown
 
-OPEN_RECORD: Final = "open-record"
 Judged = Callable[[Section, str, frozenset[str]], Circumstances]
 """(section, source, labels) -> the circumstances in which this caller looks at such an item."""
 
@@ -39,23 +40,27 @@ class View:
     source_types: Mapping[str, OrganisationType]
     _told: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict, repr=False)
 
-    def require_may_open(self, caller: Caller) -> None:
-        """Raises Refusal where the caller's role opens no records at all."""
-        demand(lambda action, who: self.policy.may(action, who.role, who.organisation_type), OPEN_RECORD, caller)
+    def require_may_open(self, caller: Caller, action: str = OPEN_RECORD) -> None:
+        """Raises Refusal where the caller's role opens no records at all; or, for another action, doesn't do that."""
+        demand(lambda action, who: self.policy.may(action, who.role, who.organisation_type), action, caller)
 
     def restricts(self, item: Item) -> bool:
         """True where the item carries its source's own label that it is restricted, or one that isn't known here."""
         labels = item.findings.security if item.findings else [("", "")]
         return any(RESTRICTED in self.policy.labels.of_security(label) for label in labels)
 
-    def sections_for(self, caller: Caller) -> frozenset[Section]:
-        """The sections that this role could ever see: the rest is never asked for."""
-        may = self.policy.sections_for(caller.role, caller.organisation_type)
+    def sections_for(self, caller: Caller, authority: Authority | None = None) -> frozenset[Section]:
+        """The sections that this role, or this disclosure, could ever show: the rest is never asked for."""
+        if isinstance(authority, Disclosure):
+            may = self.policy.disclosed_sections(authority.policy.terms, authority.basis, caller)
+        else:
+            may = self.policy.sections_for(caller.role, caller.organisation_type)
         types = types_allowed(caller.scopes)
         return may if types is None else may & ({SECTION_OF_TYPE[kind] for kind in types} | {Section.DEMOGRAPHICS})
 
-    def judged(self, record: Record, caller: Caller, permission: Permission) -> Judged:
+    def judged(self, record: Record, caller: Caller, authority: Authority) -> Judged:
         """In which circumstances this caller looks at each item of the record."""
+        terms = authority.policy.terms if isinstance(authority, Disclosure) else None
 
         @cache  # a record has hundreds of items and few kinds of them
         def circumstances(section: Section, source: str, labels: frozenset[str]) -> Circumstances:
@@ -63,23 +68,24 @@ class View:
                 role=caller.role,
                 organisation_type=caller.organisation_type,
                 purpose=caller.purpose,
-                basis=permission.basis,
-                scope=permission.scope,
+                basis=authority.basis,
+                scope=authority.scope,
                 own_practice=caller.organisation == record.registered_practice,
                 section=section,
                 source_type=self.source_types[source],
                 labels=labels,
+                disclosure=terms,
             )
 
         return circumstances
 
-    def of(self, record: Record, caller: Caller, permission: Permission, look: Look) -> Shown:
+    def of(self, record: Record, caller: Caller, authority: Authority, look: Look) -> Shown:
         """What of the record is shown, and the manifest that says what it lacks."""
 
         def resolve(reference: dict[str, Any]) -> Item | None:
             return record.index.get(reference.get("reference", ""))
 
-        circumstances = self.judged(record, caller, permission)
+        circumstances = self.judged(record, caller, authority)
 
         def circumstances_of(item: Item) -> Circumstances:
             return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
@@ -98,23 +104,24 @@ class View:
             look=look,
             items=items,
             groups=same_as(items, resolve),
-            manifest=self._manifest(record, items, circumstances, caller, permission),
+            manifest=self._manifest(record, items, circumstances, caller, authority),
             withheld=filtered.withheld,
             outlined=filtered.outlined + held_back,
             policy_hash=self.policy.hash,
+            authority=authority,
         )
 
     def _manifest(
-        self, record: Record, items: list[Item], judged: Judged, caller: Caller, permission: Permission
+        self, record: Record, items: list[Item], judged: Judged, caller: Caller, authority: Authority
     ) -> Manifest:
-        asked = record.asked & self.sections_for(caller)
+        asked = record.asked & self.sections_for(caller, authority)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
         lines = tuple(self._with_unchecked(line, record, judged) for line in record.lines)
         return Manifest(
             lines=lines,
             asked=asked,
             allergies=allergy_state(allergies, lines) if Section.ALLERGIES in asked else None,
-            never_shown=self._standing_statement(caller, permission),
+            never_shown=self._standing_statement(caller, authority),
             whereabouts=told(record.standing.hold),
             differences=differing(items, {line.source: line.name for line in lines}, record.standing.register),
             allergies_limited=any(
@@ -144,13 +151,19 @@ class View:
         plain = decide(judged(section, source, frozenset())).shown
         return decide(judged(section, source, frozenset({label}))).shown < plain
 
-    def _standing_statement(self, caller: Caller, permission: Permission) -> tuple[str, ...]:
-        """The same for every record of this role and permission, so it is made once."""
-        key = (caller.role, caller.organisation_type, caller.purpose, permission.basis, permission.scope)
+    def _standing_statement(self, caller: Caller, authority: Authority) -> tuple[str, ...]:
+        """The same for every record of this role and authority, so it is made once."""
+        named = authority.policy.name if isinstance(authority, Disclosure) else ""
+        key = (caller.role, caller.organisation_type, caller.purpose, authority.basis, authority.scope, named)
         if key not in self._told:
-            self._told[key] = tuple(never_shown(self.policy, caller, permission))
+            self._told[key] = tuple(self._never_shown(caller, authority))
         types = types_allowed(caller.scopes)
         if types is None:
             return self._told[key]
         listed = ", ".join(sorted(types)) or "nothing"
         return (f"Limited by the scopes of your application's token to: {listed}.", *self._told[key])
+
+    def _never_shown(self, caller: Caller, authority: Authority) -> list[str]:
+        if isinstance(authority, Disclosure):
+            return left_out(self.policy, authority.policy)
+        return never_shown(self.policy, caller, authority)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.canaries import leaked
+from tests.stores import place, postgres, postgres_place, sqlite_place, template
+
+__all__ = ["place", "postgres", "postgres_place", "sqlite_place", "template"]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ class Gateway:
     more: Mapping[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port())
     child: subprocess.Popen[bytes] | None = None
+    workers: int = 1
+    module: str = "gateway.cli"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -110,9 +113,16 @@ class Gateway:
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
-        command = ["gateway.cli", "serve", "--config", str(self.folder / "settings.yaml"), "--port", str(self.port)]
+        command = [self.module, "serve", "--config", str(self.folder / "settings.yaml"), "--port", str(self.port)]
+        if self.workers > 1:
+            command += ["--workers", str(self.workers)]
         with (self.folder / "gateway.log").open("ab") as log_file:
-            self.child = subprocess.Popen([sys.executable, "-m", *command], stdout=log_file, stderr=log_file)
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                stdout=log_file,
+                stderr=log_file,
+                env={**os.environ, **self.environment},
+            )
         until = time.monotonic() + 60
         while not self._is_ready():
             if self.child.poll() is not None or time.monotonic() > until:
@@ -131,6 +141,14 @@ class Gateway:
         assert self.child is not None
         self.child.kill()
         self.child.wait(timeout=10)
+
+    def wait_until_dead(self, seconds: float = 3) -> None:
+        """Until it has ended; SIGKILL where it hasn't by then."""
+        assert self.child is not None
+        try:
+            self.child.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def stop(self) -> None:
         """SIGTERM, and wait."""
@@ -157,6 +175,18 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started itself and that are alive."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+                if int(parent) == pid and state != "Z":
+                    found.append(int(folder.name))
+    return sorted(found)
 
 
 def resident_mb(pid: int) -> float:

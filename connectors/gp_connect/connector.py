@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from connectors.gp_connect.answering import answer, of_patient
 from connectors.gp_connect.appointments import Booked, booked, find_patient
 from connectors.gp_connect.directory import STRUCTURED_RECORD, Directory, SpineDirectory, Table, stand_in
+from connectors.gp_connect.errors import ForCareOnly
 from connectors.gp_connect.jwt import Consumer
 from connectors.gp_connect.parameters import areas, request
 from connectors.gp_connect.practice import Calls, Clock, Practice
@@ -25,6 +26,8 @@ from connectors.sdk.http import AiohttpTransport, Limits
 from connectors.sdk.model import Answer, Ask, Section
 
 OPERATION: Final = "Patient/$gpc.getstructuredrecord"
+DIRECT_CARE: Final = frozenset({"TREAT", "ETREAT"})
+"""The purposes of use for which GP Connect may be used (v3-ActReason)."""
 
 _LONDON: Final = ZoneInfo("Europe/London")
 _IN_SANDBOX: Final = Consumer(
@@ -99,6 +102,8 @@ class GpConnect:
 
     async def ask(self, ask: Ask) -> Answer:
         """See Connector. Where the record itself is refused or withheld, so is everything else of it."""
+        if ask.asked_by.purpose not in DIRECT_CARE:
+            raise ForCareOnly("asked for another purpose than care")
         calls = self._practice.for_ask(ask)
         asked = areas(ask.sections, uncategorised=self._settings.uncategorised)
         if asked:

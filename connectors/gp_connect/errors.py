@@ -52,6 +52,13 @@ class NotSharedWithUs(Withheld):
     told = "withholds this record because the practice does not share records with your organisation"
 
 
+class ForCareOnly(Refused):
+    """GP Connect is for direct care, and its token says so in the caller's name: nothing else is asked through it, and
+    nobody says that it were care (GP Connect, "Cross-organisation audit and provenance": `reason_for_request`)."""
+
+    told = "can be asked for direct care only: put the request to the practice itself"
+
+
 class NoRelationship(Refused):
     """The practice's system sees no legitimate relationship between the caller and the patient."""
 

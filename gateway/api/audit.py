@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
 
 from gateway.api.contract import takes
-from gateway.api.door import opened
+from gateway.api.door import opened, parts_of
 from gateway.api.http import read_model
 from gateway.api.models import AuditSearchRequest
 from gateway.audit.read import Query
 from gateway.audit.row import Kind
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, NotFound
 from gateway.sealed import Sealer
 from gateway.store.interface import Kept
 
@@ -42,6 +43,18 @@ async def search_audit(request: Request) -> dict[str, Any]:
         )
         rows = [_row(kept, door.parts.sealer) for kept in page.rows]
         return {"rows": rows, "after": page.after, "before": page.before}
+
+
+@router.get("/audit/checkpoint", response_class=PlainTextResponse, responses={404: {"description": "None yet."}})
+async def newest_checkpoint(request: Request) -> PlainTextResponse:
+    """The newest signed checkpoint of the journal, for whoever wants to pin it: how many rows it holds and two hashes.
+
+    It says nothing about anybody, so nobody needs to sign in.
+    """
+    kept = await parts_of(request).store.newest_checkpoint()
+    if kept is None:
+        raise NotFound("The journal has no signed checkpoint yet. Ask again in a moment.", rule="checkpoint.none")
+    return PlainTextResponse(kept.note)
 
 
 def _kinds(names: tuple[str, ...]) -> frozenset[Kind] | None:

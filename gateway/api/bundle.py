@@ -60,6 +60,20 @@ def to_json(resource: Resource) -> bytes:
     return _ENCODER.encode(resource)
 
 
+class Sending:
+    """Encodes each resource of an answer once: the bytes that are put into the body as they are, and digested for the
+    journal. `sent` holds them in the order in which they were given."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def raw(self, resource: Resource) -> msgspec.Raw:
+        """The resource's bytes, as they stand in the body."""
+        encoded = _ENCODER.encode(resource)
+        self.sent.append(encoded)
+        return msgspec.Raw(encoded)
+
+
 def searchset(
     page: Page[Any],
     manifest: Manifest,
@@ -69,23 +83,25 @@ def searchset(
     public_base: str,
     moment: datetime,
     bundle_id: UUID,
+    sending: Sending | None = None,
 ) -> bytes:
     """The Bundle of one page. `included` are items that come along with the page's matches; `authored` are resources
-    that the gateway made of them (Linkages)."""
+    that the gateway made of them (Linkages). `sending` gets the bytes of each match, then of each that comes along."""
     base = public_base.rstrip("/") + "/fhir/R4/"
-    query = page.query
-    entries = [_entry(base, shaped(item.resource, query.summary, query.elements), "match") for item in page.items]
+    query, sending = page.query, sending or Sending()
+    cut = (shaped(item.resource, query.summary, query.elements) for item in page.items)
+    entries = [_entry(base, resource, "match", sending) for resource in cut]
     if query.summary is not Summary.COUNT:
-        entries += [_entry(base, item.resource, "include") for item in included]
+        entries += [_entry(base, item.resource, "include", sending) for item in included]
         entries += [_authored_entry(resource, bundle_id) for resource in authored]
     entries.append(_outcome_entry(manifest, bundle_id))
     return to_json(
         {
             "resourceType": "Bundle",
             "id": str(bundle_id),
-            "meta": {"lastUpdated": _instant(moment), "tag": _tags(manifest)},
+            "meta": {"lastUpdated": instant(moment), "tag": completeness_tags(manifest)},
             "type": "searchset",
-            "timestamp": _instant(moment),
+            "timestamp": instant(moment),
             "total": page.total,
             "link": [{"relation": link.relation, "url": link.url} for link in page.links],
             "entry": entries,
@@ -93,10 +109,18 @@ def searchset(
     )
 
 
-def found_set(finding: Finding, person: Person, *, public_base: str, moment: datetime, bundle_id: UUID) -> bytes:
+def found_set(
+    finding: Finding,
+    person: Person,
+    *,
+    public_base: str,
+    moment: datetime,
+    bundle_id: UUID,
+    sending: Sending | None = None,
+) -> bytes:
     """The searchset of a search for a person: the one who was found, or nobody, and in words what that means."""
     base = public_base.rstrip("/") + "/fhir/R4/"
-    entries = [_entry(base, finding.patient, "match")] if finding.patient else []
+    entries = [_entry(base, finding.patient, "match", sending or Sending())] if finding.patient else []
     outcome = {
         "resourceType": "OperationOutcome",
         "id": f"{bundle_id}-search",
@@ -109,9 +133,9 @@ def found_set(finding: Finding, person: Person, *, public_base: str, moment: dat
         {
             "resourceType": "Bundle",
             "id": str(bundle_id),
-            "meta": {"lastUpdated": _instant(moment), "tag": [tag]},
+            "meta": {"lastUpdated": instant(moment), "tag": [tag]},
             "type": "searchset",
-            "timestamp": _instant(moment),
+            "timestamp": instant(moment),
             "total": int(finding.patient is not None),
             "link": [{"relation": "self", "url": f"{base}Patient?{parameters}"}],
             "entry": entries,
@@ -154,13 +178,14 @@ def _piece(line: ManifestLine, asked: frozenset[Section]) -> str:
     return f"{line.source}={line.outcome}" + (f";missing={missing}" if missing else "")
 
 
-def _instant(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """A FHIR instant in UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _entry(base: str, resource: Resource, mode: str) -> dict[str, Any]:
+def _entry(base: str, resource: Resource, mode: str, sending: Sending) -> dict[str, Any]:
     url = f"{base}{resource.get('resourceType')}/{resource.get('id')}"
-    return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
+    return {"fullUrl": url, "resource": sending.raw(resource), "search": {"mode": mode}}
 
 
 def _authored_entry(resource: Resource, bundle_id: UUID) -> dict[str, Any]:
@@ -169,7 +194,8 @@ def _authored_entry(resource: Resource, bundle_id: UUID) -> dict[str, Any]:
     return {"fullUrl": f"urn:uuid:{name}", "resource": resource, "search": {"mode": "include"}}
 
 
-def _tags(manifest: Manifest) -> list[dict[str, str]]:
+def completeness_tags(manifest: Manifest) -> list[dict[str, str]]:
+    """What each source said, as tags of a Bundle."""
     tags = [
         {"system": SOURCES_TAG, "code": _piece(line, manifest.asked), "display": line.name} for line in manifest.lines
     ]

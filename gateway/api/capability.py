@@ -5,7 +5,7 @@ What it lists is what `gateway.search.parse` accepts, no more and no less; a tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from connectors.sdk.model import SECTION_OF_TYPE, Section
+from gateway.api.authored import Authored
 from gateway.caller.model import Role
 from gateway.search.table import (
     BIRTHDATE,
@@ -42,6 +43,10 @@ _OAUTH: Final = {
 }
 
 
+def _nobody(_action: str, _role: Role) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class OAuthAddresses:
     """Where clients sign in; some read it from the CapabilityStatement only."""
@@ -54,7 +59,8 @@ class Capabilities:
     """The statement for everybody, and for each role. Made once each, kept as bytes.
 
     `offered` are the sections that some connector offers; `sections_for` says which of them a role may ever see.
-    `finds_people`: a register takes part that can look for a person by name.
+    `finds_people`: a register takes part that can look for a person by name. `authored` are the types that the gateway
+    makes of its own records; `may_read` says whom their doors let in.
     """
 
     def __init__(
@@ -67,6 +73,8 @@ class Capabilities:
         sections_for: Callable[[Role], frozenset[Section]],
         oauth: OAuthAddresses | None = None,
         finds_people: bool = False,
+        authored: Sequence[Authored] = (),
+        may_read: Callable[[str, Role], bool] = _nobody,
     ) -> None:
         self._fhir = public_base.rstrip("/") + "/fhir/R4"
         self._version = version
@@ -75,6 +83,8 @@ class Capabilities:
         self._sections_for = sections_for
         self._oauth = oauth
         self._finds_people = finds_people
+        self._authored = authored
+        self._may_read = may_read
         self._kept: dict[Role | None, bytes] = {}
 
     def document(self, role: Role | None = None) -> bytes:
@@ -98,22 +108,26 @@ class Capabilities:
             "implementation": {"description": "Connect Care gateway, read only", "url": self._fhir},
             "fhirVersion": "4.0.1",
             "format": ["json", "application/fhir+json"],
-            "rest": [self._rest(types)],
+            "rest": [self._rest(types, self._readable(role))],
         }
         contained = [self._own_definition(name, param) for name in types for param in _own_params(name)]
         if contained:
             statement["contained"] = contained
         return CapabilityStatement.model_validate(statement)
 
-    def _rest(self, types: list[str]) -> dict[str, Any]:
+    def _readable(self, role: Role | None) -> list[Authored]:
+        return [one for one in self._authored if role is None or self._may_read(one.action, role)]
+
+    def _rest(self, types: list[str], authored: list[Authored]) -> dict[str, Any]:
         rest: dict[str, Any] = {
             "mode": "server",
             "documentation": "Parameters, modifiers, chains and joins that are not listed are refused. "
             "Each parameter may be given once, with alternatives after a comma.",
             "security": self._security(),
         }
-        if types:
+        if types or authored:
             rest["resource"] = [_resource(name, finds_people=self._finds_people) for name in types]
+            rest["resource"] += [one.resource() for one in authored]
         return rest
 
     def _security(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from gateway.api.door import opened
 from gateway.api.http import read_model
 from gateway.api.models import PatientRequest, SharingChoiceAnswer, SharingChoiceRequest
 from gateway.choice.model import SharingChoice
+from gateway.choice.sharing import proxy_of
 from gateway.sealed import Sealer
 
 router = APIRouter(tags=["choice"])
@@ -20,7 +21,15 @@ async def record_choice(request: Request) -> SharingChoiceAnswer:
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, SharingChoiceRequest)
         recorded = await door.parts.sharing.record(
-            door.caller, body.nhsNumber, body.choice, body.statedBy, body.channel, door.request_id, door=door.name
+            door.caller,
+            body.nhsNumber,
+            body.choice,
+            body.statedBy,
+            body.channel,
+            door.request_id,
+            reason=body.reason,
+            proxy=body.proxy,
+            door=door.name,
         )
         return _answer(recorded, door.parts.sealer)
 
@@ -44,4 +53,6 @@ def _answer(choice: SharingChoice, sealer: Sealer) -> SharingChoiceAnswer:
         recordedBy=choice.recorded_by_name,
         organisation=choice.organisation,
         recordedAt=choice.recorded_at,
+        reason=sealer.open_text(choice.reason, choice.id),
+        proxy=sealer.open_text(choice.proxy, proxy_of(choice.id)),
     )

@@ -7,8 +7,17 @@ from fastapi import APIRouter, Request, Response
 from gateway.api.contract import takes
 from gateway.api.door import Door, opened
 from gateway.api.http import read_model
-from gateway.api.models import PatientRequest, PermissionAnswer, PermissionRequest
+from gateway.api.models import (
+    ExtensionRequest,
+    PatientRequest,
+    PermissionAnswer,
+    PermissionRequest,
+    WithdrawalAnswer,
+    WithdrawalRequest,
+)
+from gateway.choice.extension import Extension
 from gateway.choice.model import Permission
+from gateway.choice.reasons import ReasonCode
 from gateway.errors import NotFound
 from gateway.sealed import Sealer
 
@@ -21,10 +30,43 @@ async def grant(request: Request, response: Response) -> PermissionAnswer:
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, PermissionRequest)
         permission = await door.parts.permissions.grant(
-            door.caller, body.nhsNumber, body.basis, body.reason, body.scope, door.request_id, door=door.name
+            door.caller,
+            body.nhsNumber,
+            body.basis,
+            body.reason,
+            body.scope,
+            door.request_id,
+            reason_code=body.reasonCode,
+            door=door.name,
         )
-        response.headers["Location"] = f"{door.parts.settings.public_url.rstrip('/')}/permissions/{permission.id}"
+        response.headers["Location"] = _address(door, permission)
         return _answer(permission, door.parts.sealer)
+
+
+@router.post("/permissions/{permission_id}/extend", status_code=201, openapi_extra=takes(ExtensionRequest))
+async def extend(request: Request, response: Response, permission_id: str) -> PermissionAnswer:
+    """Prolong one of the caller's own permissions while it holds: the patient was asked again, or why they can't be."""
+    async with opened(request) as door:
+        body = await read_model(request, door.parts.settings.max_body_bytes, ExtensionRequest)
+        asked = Extension(patient_asked=body.patientAsked, reason=body.reason, reason_code=body.reasonCode)
+        permission = await door.parts.permissions.extend(
+            door.caller, permission_id, asked, door.request_id, door=door.name
+        )
+        response.headers["Location"] = _address(door, permission)
+        return _answer(permission, door.parts.sealer)
+
+
+@router.post("/permissions/_withdraw", openapi_extra=takes(WithdrawalRequest))
+async def withdraw_all(request: Request) -> WithdrawalAnswer:
+    """End everybody's permissions about one patient, on the patient's word: nobody looks any more, from now."""
+    async with opened(request) as door:
+        body = await read_model(request, door.parts.settings.max_body_bytes, WithdrawalRequest)
+        permissions = door.parts.permissions
+        ended = await permissions.withdraw_all(
+            door.caller, body.nhsNumber, body.statedBy, body.channel, door.request_id, door=door.name
+        )
+        told = tuple(ended) if permissions.may_read(door.caller) else None
+        return WithdrawalAnswer(ended=len(ended), permissions=told)
 
 
 @router.get("/permissions")
@@ -59,6 +101,10 @@ async def permissions_about(request: Request) -> list[PermissionAnswer]:
         return [_answer(permission, door.parts.sealer) for permission in about]
 
 
+def _address(door: Door, permission: Permission) -> str:
+    return f"{door.parts.settings.public_url.rstrip('/')}/permissions/{permission.id}"
+
+
 async def _own(door: Door, permission_id: str) -> Permission:
     for permission in await door.parts.permissions.own(door.caller, door.request_id, door=door.name):
         if permission.id == permission_id:
@@ -77,4 +123,6 @@ def _answer(permission: Permission, sealer: Sealer) -> PermissionAnswer:
         grantedAt=permission.granted_at,
         expiresAt=permission.expires_at,
         withdrawnAt=permission.withdrawn_at,
+        reasonCode=ReasonCode(permission.reason_code) if permission.reason_code else None,
+        extends=permission.extends,
     )

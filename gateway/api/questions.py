@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connectors.sdk.model import SECTION_OF_TYPE, Item, Resource, Section
-from gateway.api.bundle import SOURCES_HEADER, found_header, found_set, searchset, sources_header, to_json
+from gateway.api.bundle import SOURCES_HEADER, Sending, found_header, found_set, searchset, sources_header, to_json
 from gateway.api.http import FHIR_JSON
 from gateway.caller.model import Caller
 from gateway.errors import GatewayError, NobodyAnswered, NotFound
@@ -71,6 +71,7 @@ class Bundled:
         on_page = list(page.items)
         by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items}
         extra = [*self._other_patients(shown, query), *referred(page, by_reference.get)]
+        sending = Sending()
         body = searchset(
             page,
             shown.manifest,
@@ -79,8 +80,9 @@ class Bundled:
             public_base=self.public_url,
             moment=datetime.now(UTC),
             bundle_id=uuid.uuid4(),
+            sending=sending,
         )
-        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra], page.total)
+        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra], page.total, sending.sent)
 
     def _matchable(self, shown: Shown, query: Query) -> list[Item]:
         """A search for a Patient finds the one that carries the record; the other sources' come with it as includes."""
@@ -116,11 +118,17 @@ class PersonSearch:
         """The searchset: one Patient or none, and what that means."""
         if self.sought is None:
             raise AssertionError("person comes before answer")
+        sending = Sending()
         body = found_set(
-            finding, self.sought, public_base=self.public_url, moment=datetime.now(UTC), bundle_id=uuid.uuid4()
+            finding,
+            self.sought,
+            public_base=self.public_url,
+            moment=datetime.now(UTC),
+            bundle_id=uuid.uuid4(),
+            sending=sending,
         )
         headers = {"Content-Type": FHIR_JSON, SOURCES_HEADER: found_header(finding)}
-        return Rendered(body, headers, [], int(finding.patient is not None))
+        return Rendered(body, headers, [], int(finding.patient is not None), sending.sent)
 
 
 @dataclass(slots=True)
@@ -156,7 +164,7 @@ class ReadById:
         for item in shown.items:
             if item.type == self.resource_type and item.sealed_id == self.id:
                 body = to_json(shaped(item.resource, reading.summary, reading.elements))
-                return Rendered(body, headers_of(shown.manifest), [item])
+                return Rendered(body, headers_of(shown.manifest), [item], sent=[body])
         raise self._unavailable(shown) or self._not_found()
 
     def _unavailable(self, shown: Shown) -> GatewayError | None:

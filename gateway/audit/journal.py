@@ -6,12 +6,14 @@ authenticated encryption for those who must be able to name the patient; never i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
+
 from connectors.sdk.nhs_number import parse_nhs_number
-from gateway.audit.row import Alarm, Kind, Row, Who
+from gateway.audit.row import Alarm, Kind, Row, SourceLine, Who
 from gateway.audit.scrub import scrub, scrub_id
 from gateway.caller.model import Caller, KnownCaller
 from gateway.choice.model import Permission
@@ -67,6 +69,7 @@ class Journal:
             permission=permission.id if permission else None,
             basis=permission.basis.value if permission else None,
             scope=permission.scope.value if permission else None,
+            reason_code=permission.reason_code if permission else "",
             status=status,
             rule=rule,
             detail=scrub(detail)[:LONGEST_TEXT],
@@ -102,11 +105,13 @@ class Journal:
         permission: Permission | None = None,
         subject: str = "",
         intent: int | None = None,
+        sources: Mapping[str, SourceLine] | None = None,
         alarms: Iterable[Alarm] = (),
     ) -> int:
         """Durably write that the caller got `error` instead; once only, however many hands the error passes through.
 
-        What was typed as an NHS number and isn't one names no patient, and is not kept.
+        What was typed as an NHS number and isn't one names no patient, and is not kept. `sources` are those that had
+        been asked by then.
         """
         if error.journalled is None:
             row = self.row(
@@ -124,6 +129,7 @@ class Journal:
                 intent=intent,
                 alarms=alarms,
             )
+            row = msgspec.structs.replace(row, sources=dict(sources or {}))
             error.journalled = await self._store.append(row)
         return error.journalled
 
@@ -139,6 +145,10 @@ class Journal:
         except GatewayError as error:
             await self.refuse(error, caller, request_id, door, nhs_number=nhs_number)
             raise
+
+    def sent_digest(self, sent: bytes) -> str:
+        """The keyed digest of one resource as it is sent (`Row.sent`)."""
+        return self._sealer.sent_digest(sent)
 
     async def append(self, row: Row) -> int:
         """Durably write a row made by `row`."""

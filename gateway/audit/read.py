@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from gateway.audit.journal import Journal
-from gateway.audit.row import Kind
+from gateway.audit.row import Kind, Row
 from gateway.caller.model import Caller
 from gateway.choice.may import READ_AUDIT, May, demand
 from gateway.choice.number import nhs_number_of
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, NotFound
 from gateway.sealed import Sealer
 from gateway.store.interface import Kept, Store
 
 MOST_ON_A_PAGE: Final = 500
+_MOST_READINGS: Final = 20
+"""How often one page reads on where rows are sifted: a page may then hold fewer than were asked for, or none."""
+Keep = Callable[[Row], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which rows: about one patient, by one person, from one organisation, of some kinds, in a time. At least one.
 
-    `since` is inclusive, `until` exclusive.
+    `since` is inclusive, `until` exclusive. `sifted` says in words what else they must be, where the reading is given a
+    `Keep`.
     """
 
     nhs_number: str | None = None
@@ -32,6 +37,7 @@ class Query:
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    sifted: str = ""
 
     @property
     def said(self) -> str:
@@ -44,7 +50,7 @@ class Query:
             ("since", self.since and self.since.isoformat()),
             ("until", self.until and self.until.isoformat()),
         )
-        return " ".join(f"{name}={value}" for name, value in named if value)
+        return " ".join([*(f"{name}={value}" for name, value in named if value), self.sifted]).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,9 @@ class AuditReader:
         before: int | None = None,
         limit: int = 100,
         door: str = "POST /audit/_search",
+        keep: Keep | None = None,
     ) -> Page:
-        """One page. For the next, hand back the page's `after` and `before`.
+        """One page. For the next, hand back the page's `after` and `before`. `keep` sifts what the query finds.
 
         Raises Refusal, BadRequest for a query that names nothing or a page size that isn't offered, and
         AuditUnavailable where the reading itself can't be journalled.
@@ -90,10 +97,43 @@ class AuditReader:
             Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=f"{query.said} after={after}".strip()
         )
         written = await self._journal.append(row)
-        return await self._page(query, patient, after, before or written, limit)
+        return await self._page(query, patient, after, before or written, limit, keep)
 
-    async def _page(self, query: Query, patient: str | None, after: int, before: int, limit: int) -> Page:
-        rows = await self._store.rows(
+    async def one(self, caller: Caller, seq: int | None, request_id: str, *, door: str) -> Kept:
+        """The row with this number. That it was read, and about whom it is, is on the disk before it is returned.
+
+        Raises Refusal, and NotFound where there is no such row, or it was erased.
+        """
+        async with self._journal.refusals(caller, request_id, door):
+            demand(self._may, READ_AUDIT, caller)
+            rows = await self._store.rows(after=seq - 1, before=seq + 1, limit=1) if seq else []
+            if not rows:
+                raise NotFound("There is no such row in the audit, or it was erased.", rule="audit.no-such-row")
+        (kept,) = rows
+        sealed = kept.row.sealed_patient
+        patient = self._sealer.open_patient(sealed) if sealed else None
+        subject = f"row={kept.seq}"
+        await self._journal.append(
+            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=subject)
+        )
+        return kept
+
+    async def _page(
+        self, query: Query, patient: str | None, after: int, before: int, limit: int, keep: Keep | None
+    ) -> Page:
+        found: list[Kept] = []
+        for _ in range(_MOST_READINGS):
+            rows = await self._rows(query, patient, after, before, limit + 1)
+            found += [kept for kept in rows if keep is None or keep(kept.row)]
+            if len(found) > limit:
+                return Page(tuple(found[:limit]), found[limit - 1].seq, before)
+            if len(rows) <= limit:
+                return Page(tuple(found), None, before)
+            after = rows[-1].seq
+        return Page(tuple(found), after, before)
+
+    async def _rows(self, query: Query, patient: str | None, after: int, before: int, limit: int) -> list[Kept]:
+        return await self._store.rows(
             patient=self._sealer.patient_tag(patient) if patient else None,
             kinds=query.kinds,
             user_id=query.user_id,
@@ -103,10 +143,8 @@ class AuditReader:
             until=query.until,
             after=after,
             before=before,
-            limit=limit + 1,
+            limit=limit,
         )
-        page = tuple(rows[:limit])
-        return Page(page, page[-1].seq if len(rows) > limit else None, before)
 
 
 def _check(query: Query, limit: int) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from gateway.caller.model import Caller, KnownCaller, binding_key
+
+
+PATIENT: Final = "Patient"
+"""The key of `Row.sent` for Patient resources."""
 
 
 class Kind(StrEnum):
@@ -92,14 +97,28 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class Lawful(msgspec.Struct, frozen=True, kw_only=True):
+class Lawful(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """On what the law a record was disclosed, and to whom. `policy` names what may go out
-    (`policies/disclosures.yaml`)."""
+    (`policies/disclosures.yaml`). `id` is the disclosure's own, `reason` what the officer wrote, sealed and bound to it
+    (`Sealer.seal_text`). `opted_out`: the patient had opted out, which bars no statute and no court order."""
 
     basis: str
     reference: str
     recipient: str
     policy: str
+    id: str = ""
+    reason: str = ""
+    opted_out: bool = False
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which rows were erased, as numbers and runs of them (`3-17,20`), and a digest of what is left of them
+    (`gateway.audit.erased`). `bound` is what they vouched for in other tables, whose records stay: number of the row, id
+    of the record, digest."""
+
+    rows: str
+    digest: str
+    bound: list[tuple[int, str, str]] = []
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,7 +136,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     relationship, in a word. `reason_code` is the national reason of a look without the patient's word. `cases` are
     those that this event opened or moved. `bound` has the digest of each record that the same transaction wrote into
     another table, by its id: so a choice or a permission that is changed behind the journal's back shows. `lawful` is
-    of a disclosure."""
+    of a disclosure, `erased` of a row that says that others were erased."""
 
     kind: Kind
     request_id: str
@@ -149,3 +168,4 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cases: list[str] = []
     bound: dict[str, str] = {}
     lawful: Lawful | None = None
+    erased: Erased | None = None

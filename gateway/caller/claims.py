@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.caller.model import KnownCaller
 from gateway.caller.refusals import CallerRefused, not_signed_in
+from gateway.caller.themselves import Themselves, read_themselves
 from gateway.caller.tokens import VerifiedToken
 from gateway.errors import NotSignedIn
 
@@ -46,6 +47,7 @@ class Person:
     selected: str | None
     scopes: frozenset[str]
     auth_time: int | None
+    themselves: Themselves
 
 
 def read_person(token: VerifiedToken) -> Person:
@@ -99,6 +101,7 @@ def _care_identity(token: VerifiedToken) -> Person:
         selected=_matching(claims, "selected_roleid", _IDENTIFIER) if "selected_roleid" in claims else None,
         scopes=frozenset(_matching(claims, "scope", _SCOPES, default="").split(" ")) - {""},
         auth_time=_auth_time(claims),
+        themselves=read_themselves(claims),
     )
 
 

@@ -77,6 +77,7 @@ class Callers:
             acr=known.acr,
             auth_time=person.auth_time,
             token_id=known.token_id,
+            themselves=person.themselves,
         )
 
     async def aclose(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connectors.sdk.organisations import OrganisationType
+from gateway.caller.themselves import UNKNOWN, Themselves
 
 
 class Role(StrEnum):
@@ -32,7 +33,8 @@ class Caller:
     """A person, with one role profile, in one organisation, through one client, for one purpose of use.
 
     `purpose` is a v3-ActReason code (`TREAT`, `ETREAT`). `acr` and `auth_time` are as the issuer stated them.
-    `token_id` is the token's `jti`: the audit names the token by it, never by its bytes.
+    `token_id` is the token's `jti`: the audit names the token by it, never by its bytes. `themselves` is what the
+    issuer says of the private person: compared with the patient, and never kept or shown.
     """
 
     issuer: str
@@ -50,6 +52,7 @@ class Caller:
     acr: str = ""
     auth_time: int | None = None
     token_id: str = ""
+    themselves: Themselves = field(default=UNKNOWN, repr=False, compare=False)
 
     @property
     def key(self) -> str:

@@ -26,6 +26,21 @@ def types_allowed(scopes: frozenset[str]) -> frozenset[str] | None:
     No bound: not one scope for FHIR resources, only `openid`, `profile`, `launch` and the like. A scope of a system
     (`system/…`) is never a person's, but a token that carries one does set bounds.
     """
+    granted = _granted(scopes)
+    if granted is None:
+        return None
+    everywhere = granted.get("*", set())
+    return frozenset(name for name in SECTION_OF_TYPE if granted.get(name, set()) | everywhere >= _NEEDED)
+
+
+def lets_read(scopes: frozenset[str], resource_type: str) -> bool:
+    """Whether a person's token lets its client read and search one type, of the record or not."""
+    granted = _granted(scopes)
+    return granted is None or granted.get(resource_type, set()) | granted.get("*", set()) >= _NEEDED
+
+
+def _granted(scopes: frozenset[str]) -> dict[str, set[str]] | None:
+    """The letters granted by type, `*` for all; None where the token sets no bound."""
     bounding = [scope for scope in scopes if _RESOURCE_SCOPE.match(scope)]
     if not bounding:
         return None
@@ -33,5 +48,4 @@ def types_allowed(scopes: frozenset[str]) -> frozenset[str] | None:
     for scope in bounding:
         if grant := _GRANT.fullmatch(scope):
             granted.setdefault(grant[1], set()).update(_LETTERS.get(grant[2], grant[2]))
-    everywhere = granted.get("*", set())
-    return frozenset(name for name in SECTION_OF_TYPE if granted.get(name, set()) | everywhere >= _NEEDED)
+    return granted

@@ -12,13 +12,20 @@ from gateway.policy.model import Decision, Shown
 May = Callable[[str, Caller], Decision]
 """(action, caller) -> decision. Anything but WHOLE is a no."""
 
+OPEN_RECORD: Final = "open-record"
 RECORD_CHOICE: Final = "record-sharing-choice"
 READ_CHOICES: Final = "read-sharing-choices"
 ASK_PERMISSION: Final = "ask-permission"
 ASK_BEST_INTERESTS: Final = "ask-best-interests"
 READ_OWN_PERMISSIONS: Final = "read-own-permissions"
 READ_PERMISSIONS: Final = "read-permissions"
+WITHDRAW_PERMISSIONS: Final = "withdraw-permissions"
+READ_CONSENTS: Final = "read-consents"
 READ_AUDIT: Final = "read-audit"
+MAKE_REPORT: Final = "make-access-report"
+DISCLOSE: Final = "disclose"
+READ_DESK: Final = "read-desk"
+JUDGE_CASE: Final = "judge-case"
 
 
 def allowed(may: May, action: str, caller: Caller) -> bool:

@@ -37,7 +37,8 @@ class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One statement of a patient's sharing choice; the newest one holds.
 
     `patient` is the keyed patient tag, `sealed_patient` the NHS number under authenticated encryption. `reason` is what
-    was said, where anything was: sealed and bound to `id` (`Sealer.seal_text`).
+    was said, where anything was: sealed and bound to `id` (`Sealer.seal_text`). `proxy` says who spoke for the patient,
+    where somebody did: sealed and bound to `id:proxy`.
     """
 
     id: str
@@ -51,6 +52,7 @@ class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     organisation: str
     recorded_at: datetime
     reason: str = ""
+    proxy: str = ""
 
 
 class Basis(StrEnum):

@@ -3,48 +3,48 @@ best interests."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
+from gateway.audit.bound import bound_to
 from gateway.audit.journal import Journal
-from gateway.audit.row import Kind
+from gateway.audit.row import Kind, Row
 from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
-from gateway.choice.may import (
-    ASK_BEST_INTERESTS,
-    ASK_PERMISSION,
-    READ_OWN_PERMISSIONS,
-    READ_PERMISSIONS,
-    May,
-    allowed,
-    demand,
-)
+from gateway.choice.asked import LONGEST_REASON, SHORTEST_REASON, Asked, check_asked
+from gateway.choice.extension import DEFAULT_LONGEST, Extension, begun_at, check_newest, prolonged_until
+from gateway.choice.held import HeldPermissions
+from gateway.choice.may import ASK_BEST_INTERESTS, ASK_PERMISSION, May, demand
 from gateway.choice.model import Basis, Permission, Scope
 from gateway.choice.number import nhs_number_of
-from gateway.choice.refusals import no_permission
-from gateway.errors import BadRequest, NotFound
+from gateway.choice.reasons import ReasonCode
+from gateway.desk.cases import new_case
+from gateway.desk.model import CaseKind
 from gateway.sealed import Sealer
 from gateway.store.interface import Store
 from gateway.store.moments import Clock
+
+__all__ = ["DEFAULT_LASTS", "DEFAULT_LONGEST", "LONGEST_REASON", "SHORTEST_REASON", "Permissions"]
 
 DEFAULT_LASTS: Final[Mapping[Basis, timedelta]] = MappingProxyType(
     {Basis.PATIENT_AGREED: timedelta(hours=8), Basis.BEST_INTERESTS: timedelta(hours=1)}
 )
 """A shift; and an hour for the case in which nobody could be asked, for by then somebody may be."""
 
-SHORTEST_REASON: Final = 5
-LONGEST_REASON: Final = 500
-_WORD: Final = re.compile(r"[^\W_]{3,}")
-
 _ACTIONS: Final = {Basis.PATIENT_AGREED: ASK_PERMISSION, Basis.BEST_INTERESTS: ASK_BEST_INTERESTS}
 
 
-class Permissions:
-    """Grants, finds and ends permissions. Whatever changes one, or is refused, is a row in the same transaction."""
+class Permissions(HeldPermissions):
+    """Grants and prolongs permissions as well. Whatever changes one, or is refused, is a row in the same transaction; a
+    look in a patient's best interests opens a privacy officer's case in it too.
+
+    `lasts` is how long a permission lasts, `longest` how long one may last in all, however often it is prolonged.
+    """
 
     def __init__(
         self,
@@ -54,15 +54,13 @@ class Permissions:
         may: May,
         clock: Clock,
         lasts: Mapping[Basis, timedelta] = DEFAULT_LASTS,
+        longest: Mapping[Basis, timedelta] = DEFAULT_LONGEST,
     ) -> None:
         if any(lasts[basis] <= timedelta(0) for basis in Basis):
             raise ValueError("A permission must last longer than no time at all.")
-        self._store = store
-        self._sealer = sealer
-        self._journal = journal
-        self._may = may
-        self._clock = clock
+        super().__init__(store, sealer, journal, may, clock)
         self._lasts = dict(lasts)
+        self._longest = dict(longest)
 
     async def grant(
         self,
@@ -73,6 +71,7 @@ class Permissions:
         scope: Scope,
         request_id: str,
         *,
+        reason_code: ReasonCode | None = None,
         door: str = "POST /permissions",
     ) -> Permission:
         """A new permission, durable when this returns.
@@ -80,19 +79,67 @@ class Permissions:
         Raises Refusal where policy doesn't let this caller ask on this basis, BadRequest for a wrong NHS number,
         reason or scope, OptedOut where the patient has opted out (checked in the transaction that would grant).
         """
+        asked = Asked(basis, scope, reason, reason_code)
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
             demand(self._may, _ACTIONS[basis], caller)
             patient = nhs_number_of(nhs_number)
-            _check(basis, reason, scope)
-        permission = self._made(caller, patient, basis, reason, scope)
+            check_asked(asked)
+        now = self._clock()
+        permission = self._made(caller, patient, asked, now, now + self._lasts[basis])
         row = self._journal.row(
             Kind.PERMISSION_GRANTED, caller, request_id, door, nhs_number=patient, permission=permission
         )
-        await self._store.grant(permission, row)
+        await self._keep(permission, row)
         return permission
 
-    def _made(self, caller: Caller, patient: str, basis: Basis, reason: str, scope: Scope) -> Permission:
-        now = self._clock()
+    async def extend(
+        self,
+        caller: Caller,
+        permission_id: str,
+        asked_again: Extension,
+        request_id: str,
+        *,
+        door: str = "POST /permissions/{id}/extend",
+    ) -> Permission:
+        """A new permission that prolongs one's own while that one holds; in all no longer than `longest`.
+
+        Raises NotFound for an unknown one and for somebody else's, Refusal where policy doesn't let this caller ask any
+        more, BadRequest where nobody asked again or nothing new is said, NoPermission for one that has ended or was
+        replaced, OptedOut where the patient has opted out (both checked in the transaction that would grant).
+        """
+        before = await self._own(caller, permission_id, request_id, door)
+        patient = self._sealer.open_patient(before.sealed_patient)
+        async with self._journal.refusals(caller, request_id, door, nhs_number=patient):
+            demand(self._may, _ACTIONS[before.basis], caller)
+            asked = asked_again.of(before, self._sealer.open_text(before.reason, before.id))
+            check_asked(asked)
+            now = self._clock()
+            check_newest(before, await self._store.permission_for(caller.key, before.patient, now))
+            begun = begun_at(before, await self._store.permissions_about(before.patient))
+            expires = prolonged_until(before, now + self._lasts[before.basis], begun, self._longest[before.basis])
+        permission = self._made(caller, patient, asked, now, expires, extends=before.id)
+        row = self._journal.row(
+            Kind.PERMISSION_EXTENDED,
+            caller,
+            request_id,
+            door,
+            nhs_number=patient,
+            permission=permission,
+            subject=before.id,
+        )
+        await self._keep(permission, row)
+        return permission
+
+    def _made(
+        self,
+        caller: Caller,
+        patient: str,
+        asked: Asked,
+        now: datetime,
+        expires: datetime,
+        *,
+        extends: str | None = None,
+    ) -> Permission:
         permission_id = str(uuid.uuid4())
         return Permission(
             id=permission_id,
@@ -100,95 +147,20 @@ class Permissions:
             sealed_patient=self._sealer.seal_patient(patient),
             caller=caller.key,
             organisation=caller.organisation,
-            basis=basis,
-            scope=scope,
-            reason=self._sealer.seal_text(scrub(reason.strip()), permission_id),
+            basis=asked.basis,
+            scope=asked.scope,
+            reason=self._sealer.seal_text(scrub(asked.reason.strip()), permission_id),
             granted_at=now,
-            expires_at=now + self._lasts[basis],
+            expires_at=expires,
+            reason_code=asked.reason_code.value if asked.reason_code else "",
+            extends=extends,
         )
 
-    async def require(self, caller: Caller, nhs_number: str) -> Permission:
-        """The newest permission that holds now. Raises NoPermission, whose text says how to get one.
-
-        The pipeline calls it before anyone is asked, and writes the refusal's row.
-        """
-        tag = self._sealer.patient_tag(nhs_number_of(nhs_number))
-        permission = await self._store.permission_for(caller.key, tag, self._clock())
-        if permission is None:
-            raise no_permission(best_interests=allowed(self._may, ASK_BEST_INTERESTS, caller))
-        return permission
-
-    async def own(self, caller: Caller, request_id: str, *, door: str = "GET /permissions") -> list[Permission]:
-        """The caller's own permissions, newest first, ended ones too, for those whom policy lets have any.
-
-        They name patients: that they were read is on the disk before anything is returned.
-        """
-        async with self._journal.refusals(caller, request_id, door):
-            demand(self._may, READ_OWN_PERMISSIONS, caller)
-        await self._journal.append(
-            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, subject="own permissions")
-        )
-        return await self._store.permissions_of(caller.key)
-
-    async def about(
-        self, caller: Caller, nhs_number: str, request_id: str, *, door: str = "POST /permissions/_search"
-    ) -> list[Permission]:
-        """Everybody's permissions about a patient, newest first, for those whom policy lets read them.
-
-        That they were read is on the disk before anything is returned.
-        """
-        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self._may, READ_PERMISSIONS, caller)
-            patient = nhs_number_of(nhs_number)
-        await self._journal.append(
-            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject="permissions")
-        )
-        return await self._store.permissions_about(self._sealer.patient_tag(patient))
-
-    async def withdraw(
-        self, caller: Caller, permission_id: str, request_id: str, *, door: str = "DELETE /permissions/{id}"
-    ) -> None:
-        """End one's own permission; again is harmless. Raises NotFound for an unknown one and for somebody else's."""
-        async with self._journal.refusals(caller, request_id, door):
-            permission = await self._store.permission(permission_id)
-            if permission is None or permission.caller != caller.key:
-                raise NotFound("You have no permission with this id.", rule="permission.not-yours")
-        row = self._journal.row(
-            Kind.PERMISSION_WITHDRAWN,
-            caller,
-            request_id,
-            door,
-            nhs_number=self._sealer.open_patient(permission.sealed_patient),
-            permission=permission,
-        )
-        await self._store.withdraw(permission.id, self._clock(), row)
-
-
-def _check(basis: Basis, reason: str, scope: Scope) -> None:
-    if len(reason) > LONGEST_REASON:
-        raise BadRequest(
-            f"The reason is too long. Say it in {LONGEST_REASON} characters.",
-            rule="permission.reason-too-long",
-            expression="reason",
-        )
-    if basis is Basis.BEST_INTERESTS and not _is_a_reason(reason):
-        raise BadRequest(
-            "Best-interests access needs a reason: why the patient can't be asked, and why it can't wait. Write at "
-            f"least {SHORTEST_REASON} characters, a letter and a word of 3 letters or digits among them. A privacy "
-            "officer will read it.",
-            rule="permission.reason-missing",
-            expression="reason",
-        )
-    if scope is Scope.INCLUDING_SENSITIVE and basis is not Basis.PATIENT_AGREED:
-        raise BadRequest(
-            "Sensitive information is shown only where the patient agreed to just that, so the scope "
-            '"including-sensitive" goes with the basis "patient-agreed" alone.',
-            rule="permission.sensitive-needs-agreement",
-            expression="scope",
-        )
-
-
-def _is_a_reason(reason: str) -> bool:
-    """Whether somebody wrote something: "GCS 3" says it all, and nobody should be sent back to count words."""
-    said = reason.strip()
-    return len(said) >= SHORTEST_REASON and any(map(str.isalpha, said)) and _WORD.search(said) is not None
+    async def _keep(self, permission: Permission, row: Row) -> None:
+        """The permission, its row, and the case of a look that nobody agreed to, in one transaction."""
+        if permission.basis is not Basis.BEST_INTERESTS:
+            await self._store.grant(permission, msgspec.structs.replace(row, bound=bound_to(permission)))
+            return
+        case = new_case(CaseKind.BEST_INTERESTS, row)
+        whole = msgspec.structs.replace(row, cases=[case.id], bound=bound_to(permission, case))
+        await self._store.grant(permission, whole, case)

@@ -18,7 +18,8 @@ _BACK_IN: Final = (
 )
 _HOW_TO_ASK: Final = 'Ask the patient, then POST /permissions with "nhsNumber" and "basis": "patient-agreed". '
 _IN_BEST_INTERESTS: Final = (
-    'Where the patient can\'t answer and it is in their best interests, use "basis": "best-interests" with a "reason".'
+    'Where the patient can\'t answer and it is in their best interests, use "basis": "best-interests" with a '
+    '"reasonCode" of the national list and a "reason".'
 )
 _ASK_A_CLINICIAN: Final = (
     "Where the patient can't answer, ask the doctor or nurse who treats them: your role may not decide that a look is "
@@ -53,6 +54,16 @@ def opted_out_under_another_number() -> OptedOut:
     )
 
 
+def opted_out_of_public_interest() -> OptedOut:
+    """A statute or a court's order would go ahead; weighing up the public interest doesn't override the patient here."""
+    return OptedOut(
+        "This patient has opted out of Connect Care, and a disclosure in the public interest doesn't override that. No "
+        "organisation was asked. Put the request to the organisations that hold the records; where a statute or a court "
+        "requires it, say so in basis and reference.",
+        rule=OPTED_OUT,
+    )
+
+
 def no_permission(*, best_interests: bool) -> NoPermission:
     """Before anyone was asked. `best_interests`: whether this caller may act in them."""
     return NoPermission(
@@ -69,4 +80,21 @@ def permission_ended() -> NoPermission:
         "Your permission to see this patient's record ended before it could be shown. Get a new one with "
         "POST /permissions, and look again.",
         rule=PERMISSION_ENDED,
+    )
+
+
+def permission_not_extendable() -> NoPermission:
+    """For one that has ended: nobody prolongs what doesn't hold any more."""
+    return NoPermission(
+        "This permission has ended, so it can't be extended. Get a new one with POST /permissions.",
+        rule=PERMISSION_ENDED,
+    )
+
+
+def permission_replaced() -> NoPermission:
+    """For one that still holds, but isn't what was asked last."""
+    return NoPermission(
+        "A newer permission has taken this one's place, so this one can't be extended. Extend the newest: "
+        "GET /permissions lists yours, newest first.",
+        rule="permission.replaced",
     )

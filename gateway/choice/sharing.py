@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
+import msgspec
+
+from gateway.audit.bound import bound_to
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
+from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
+from gateway.choice.asked import check_length
 from gateway.choice.may import READ_CHOICES, RECORD_CHOICE, May, demand
 from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
 from gateway.choice.number import nhs_number_of
 from gateway.choice.refusals import opted_out
+from gateway.errors import BadRequest
 from gateway.sealed import Sealer
 from gateway.store.interface import Store
 from gateway.store.moments import Clock
+
+LONGEST_PROXY: Final = 200
+SHORTEST_PROXY: Final = 3
 
 
 class SharingChoices:
@@ -35,17 +45,25 @@ class SharingChoices:
         channel: Channel,
         request_id: str,
         *,
+        reason: str = "",
+        proxy: str = "",
         door: str = "POST /sharing-choices",
     ) -> SharingChoice:
-        """Durable and in force everywhere when this returns: no release is committed after an opt-out.
+        """Durable and in force everywhere when this returns: no release is committed after an opt-out, and whatever
+        permission anybody had ends with it, so that who opts back in is asked anew.
 
-        Raises Refusal where policy says that this caller may not record one, BadRequest for a wrong NHS number.
+        To state the same choice again is a new statement. `proxy` says who spoke for the patient, where somebody did.
+        Raises Refusal where policy says that this caller may not record one, BadRequest for a wrong NHS number or a
+        proxy whom nobody names.
         """
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
             demand(self._may, RECORD_CHOICE, caller)
             patient = nhs_number_of(nhs_number)
+            check_length(reason, "choice.reason-too-long")
+            _check_proxy(stated_by, proxy)
+        choice_id = str(uuid.uuid4())
         stated = SharingChoice(
-            id=str(uuid.uuid4()),
+            id=choice_id,
             patient=self._sealer.patient_tag(patient),
             sealed_patient=self._sealer.seal_patient(patient),
             choice=choice,
@@ -55,6 +73,8 @@ class SharingChoices:
             recorded_by_name=caller.name,
             organisation=caller.organisation,
             recorded_at=self._clock(),
+            reason=self._sealer.seal_text(scrub(reason.strip()), choice_id),
+            proxy=self._sealer.seal_text(scrub(proxy.strip()), proxy_of(choice_id)),
         )
         row = self._journal.row(
             Kind.SHARING_CHOICE,
@@ -65,7 +85,7 @@ class SharingChoices:
             detail=f"{choice.value}, stated by {stated_by.value}, by {channel.value}",
             subject=stated.id,
         )
-        await self._store.record_choice(stated, row)
+        await self._store.record_choice(stated, msgspec.structs.replace(row, bound=bound_to(stated)))
         return stated
 
     async def history(
@@ -85,3 +105,26 @@ class SharingChoices:
         current = await self._store.current_choice(self._sealer.patient_tag(nhs_number_of(nhs_number)))
         if current is not None and current.choice is not Choice.OPTED_IN:
             raise opted_out()
+
+
+def proxy_of(choice_id: str) -> str:
+    """What `SharingChoice.proxy` is sealed to: it can't be taken for the reason of the same statement."""
+    return f"{choice_id}:proxy"
+
+
+def _check_proxy(stated_by: StatedBy, proxy: str) -> None:
+    said = proxy.strip()
+    if stated_by is StatedBy.PATIENT:
+        if said:
+            raise BadRequest(
+                'A proxy is named only where one states the choice. Leave proxy out, or say "statedBy": "proxy".',
+                rule="choice.proxy-not-needed",
+                expression="proxy",
+            )
+    elif not SHORTEST_PROXY <= len(said) <= LONGEST_PROXY:
+        raise BadRequest(
+            "Say who spoke for the patient, and by what right, in proxy: their name, and for example mother, or "
+            f"attorney for health and welfare; {SHORTEST_PROXY} to {LONGEST_PROXY} characters.",
+            rule="choice.proxy-missing",
+            expression="proxy",
+        )

@@ -37,7 +37,7 @@ from gateway.sealed import Sealer, load_master_key
 from gateway.settings import Settings, load_settings
 from gateway.store.folder import DATABASE
 from gateway.store.interface import Store, StoreUnusable
-from gateway.store.sqlite import SqliteStore
+from gateway.store.open import open_for_writing
 
 
 @dataclass(slots=True)
@@ -99,13 +99,13 @@ async def _run(question: Question, settings: Settings, policy: Policy) -> Tried:
 @asynccontextmanager
 async def _opened(settings: Settings, sealer: Sealer) -> AsyncIterator[Store]:
     """The gateway's own store. No journal, no question: and a new one wouldn't know who has opted out."""
-    if not (settings.data_dir / "store" / DATABASE).exists():
+    if settings.database is None and not (settings.data_dir / "store" / DATABASE).exists():
         raise CannotDo(
             f"There is no journal in {settings.data_dir}, so nobody is asked. Name the settings of the gateway that "
             "has one with --config, or start that gateway once."
         )
     try:
-        store = SqliteStore(settings.data_dir, clock=_now)
+        store = open_for_writing(settings, clock=_now)
     except StoreUnusable as error:
         raise CannotDo(
             f"The journal can't be written, so nobody is asked. {error} For connector try it must be the gateway's own "
@@ -121,10 +121,7 @@ async def _opened(settings: Settings, sealer: Sealer) -> AsyncIterator[Store]:
 
 
 async def _tried(question: Question, connector: Connector, journal: Journal, sharing: SharingChoices) -> Tried:
-    """Intent, choice, question, guard, row: in that order. Raises GatewayError; it's a row by then.
-
-    The store is held by this process alone, so nobody can opt out between the look at the choice and the last row.
-    """
+    """Intent, choice, question, guard, choice again, row: in that order. Raises GatewayError; it's a row by then."""
     request_id = str(uuid.uuid4())
 
     def row(kind: Kind, intent: int | None = None, status: int = 0, alarms: Iterable[Alarm] = ()) -> Row:
@@ -146,6 +143,7 @@ async def _tried(question: Question, connector: Connector, journal: Journal, sha
     try:
         await sharing.require_opted_in(question.nhs_number)
         answer, alarms = await _ask(question, connector, request_id)
+        await sharing.require_opted_in(question.nhs_number)
     except Exception as error:
         refusal = error if isinstance(error, GatewayError) else _fault(error)
         await journal.refuse(

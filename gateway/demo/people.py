@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 _SPOKEN: Final = re.compile(r"([a-z-]{2,40})(?:@([A-Z0-9]{2,6}))?", re.ASCII)
@@ -36,6 +37,8 @@ class DemoPerson:
     job_role: str
     job_role_name: str
     activities: tuple[str, ...] = ()
+    private: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What the issuer says of them as a private person: `birthdate`, `address`, `nhs_number`."""
 
     @property
     def spoken(self) -> str:
@@ -72,6 +75,7 @@ class DemoPerson:
                 }
             ],
             "selected_roleid": profile,
+            **self.private,
         }
 
     def _digits(self, of: str) -> str:
@@ -116,6 +120,28 @@ PEOPLE: Final = (
     ),
 )  # fmt: skip
 
+ALSO_PATIENTS: Final = (
+    DemoPerson(
+        "nurse", "G83021", "Siobhan", "Murphy", "Ms", "S8000:G8000:R8001",
+        '"Clinical":"Clinical Provision":"Nurse Access Role"', (_EMERGENCY,),
+        {
+            "birthdate": "1992-04-05",
+            "nhs_number": "9990000751",
+            "address": {"street_address": "5 Vanbrugh Terrace", "postal_code": "SE3 7AP"},
+        },
+    ),
+    DemoPerson(
+        "hospital-doctor", "RPG", "Linh", "Nguyen", "Dr", "S8000:G8000:R8000",
+        '"Clinical":"Clinical Provision":"Clinical Practitioner Access Role"', (),
+        {
+            "birthdate": "1988-01-30",
+            "address": {"street_address": "18 Plumstead Common Rd", "postal_code": "SE18 3TN"},
+        },
+    ),
+)  # fmt: skip
+"""Staff who show what the privacy officer's alerts are for: one who is a patient of her own practice, and one who
+shares surname and address with a child on record."""
+
 
 def person(spoken: str) -> DemoPerson:
     """The person for `gp`, or for `gp@G85004`: somebody else of that role, in that organisation.
@@ -128,7 +154,8 @@ def person(spoken: str) -> DemoPerson:
         raise NoSuchPerson(f"Ask for one of {', '.join(each.role for each in PEOPLE)}, or for gp@G85004.")
     if match[2] in (None, of_role.organisation):
         return of_role
-    return _colleague(of_role, match[2])
+    also = (each for each in ALSO_PATIENTS if (each.role, each.organisation) == (match[1], match[2]))
+    return next(also, None) or _colleague(of_role, match[2])
 
 
 def _colleague(of_role: DemoPerson, organisation: str) -> DemoPerson:

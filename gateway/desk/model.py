@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,10 @@ class CaseStatus(StrEnum):
     QUESTIONED = "questioned"
     JUSTIFIED = "justified"
     NOT_JUSTIFIED = "not-justified"
+
+
+JUDGED: Final = frozenset({CaseStatus.JUSTIFIED, CaseStatus.NOT_JUSTIFIED})
+"""How a case ends. A judged one stays as it was judged."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,3 +80,12 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
     def status(self) -> CaseStatus:
         """As the newest entry says; open where there is none."""
         return self.entries[-1].status if self.entries else CaseStatus.OPEN
+
+    @property
+    def judged_at(self) -> datetime | None:
+        """When it was judged; None where it isn't yet. Notes may follow a judgement."""
+        return next((entry.at for entry in self.entries if entry.status in JUDGED), None)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """True where it should have been judged by now."""
+        return self.status not in JUDGED and now > self.case.due_at

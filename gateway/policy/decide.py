@@ -13,9 +13,12 @@ from typing import Any, Final
 
 from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
-from gateway.caller.model import Role
+from gateway.caller.model import Caller, Role
 from gateway.choice.model import Basis, Scope
-from gateway.policy.files import check_keys, digest, files_in, read_yaml, refuse
+from gateway.disclosure.model import PURPOSE, LawfulBasis, NamedPolicy, Terms
+from gateway.disclosure.policies import FILE as DISCLOSURES
+from gateway.disclosure.policies import load_disclosures
+from gateway.policy.files import archived, check_keys, digest, files_in, read_yaml, refuse
 from gateway.policy.labels import LabelTables
 from gateway.policy.model import Circumstances, Decision, Shown
 from gateway.policy.outline import Outlines
@@ -32,26 +35,41 @@ DOORS: Final = (
     "record-sharing-choice",
     "read-sharing-choices",
     "read-permissions",
+    "withdraw-permissions",
+    "read-consents",
     "read-audit",
+    "make-access-report",
+    "read-desk",
+    "judge-case",
+    "disclose",
     "see-sources",
 )
 """The actions of `may`."""
 
 
 class Policy:
-    """The policies in force: rules, label tables, outlines, and the hash that names them.
+    """The policies in force: rules, label tables, outlines, disclosures, and the hash that names them.
 
-    `refused` says, for each door, what somebody is told who may not go through it: who may, and what to do instead.
+    `remedies` says, for each door, what somebody is told who may not go through it: who may, and what to do instead.
+    `archive` holds every file that made the hash: `gateway.policy.archive` loads the same policy from it.
     """
 
     def __init__(
-        self, book: RuleBook, labels: LabelTables, outlines: Outlines, refused: Mapping[str, str], hash_: str
+        self,
+        book: RuleBook,
+        labels: LabelTables,
+        outlines: Outlines,
+        remedies: Mapping[str, str],
+        disclosures: Mapping[str, NamedPolicy],
+        archive: bytes,
     ) -> None:
-        self._book = book
-        self._refused = refused
+        self.book = book
+        self.remedies = remedies
         self.labels = labels
         self.outlines = outlines
-        self.hash = hash_
+        self.disclosures = disclosures
+        self.archive = archive
+        self.hash = digest(archive)
         self.rules: Mapping[str, Rule] = {**book.rules, **BUILT_IN}
         self._memo: dict[Circumstances, Decision] = {}
         self._doors: dict[tuple[str, Role, OrganisationType], Decision] = {}
@@ -62,13 +80,33 @@ class Policy:
 
         Raises PolicyProblem (a ConfigurationError) with the file and the remedy: the gateway must not start.
         """
-        book = RuleBook.load(folder)
-        labels = LabelTables.load(folder, extra_label_files)
-        outlines = Outlines.load(folder / "outlines.yaml")
-        refused = _read_refused(folder / "doors.yaml")
-        policy = cls(book, labels, outlines, refused, digest(folder, [*_in_force(folder), *extra_label_files]))
+        policy = cls(
+            RuleBook.load(folder),
+            LabelTables.load(folder, extra_label_files),
+            Outlines.load(folder / "outlines.yaml"),
+            _read_refused(folder / "doors.yaml"),
+            load_disclosures(folder / DISCLOSURES),
+            archived(folder, _in_force(folder), extra_label_files),
+        )
         policy._rehearse(folder)
         return policy
+
+    @classmethod
+    def load_past(cls, folder: Path, extra_label_files: Sequence[Path] = ()) -> Policy:
+        """Policies of another day, to be asked what they said and not to be enforced.
+
+        What came into use since (a door, a role, a section, disclosures) they needn't know: of that they say no. Raises
+        PolicyProblem where they can't be read at all.
+        """
+        disclosures = folder / DISCLOSURES
+        return cls(
+            RuleBook.load(folder, past=True),
+            LabelTables.load(folder, extra_label_files),
+            Outlines.load_past(folder / "outlines.yaml"),
+            _read_refused_past(folder / "doors.yaml"),
+            load_disclosures(disclosures) if disclosures.exists() else {},
+            archived(folder, _in_force(folder), extra_label_files),
+        )
 
     def decide(self, circumstances: Circumstances) -> Decision:
         """How much of an item is shown in these circumstances, and by which rule. Never raises."""
@@ -87,10 +125,10 @@ class Policy:
         key = (action, role, organisation_type)
         decision = self._doors.get(key)
         if decision is None:
-            verdict = self._book.ask(action, role, organisation_type, _SERVICE, {})
+            verdict = self.book.ask(action, role, organisation_type, _SERVICE, {})
             decision = self._said(Shown.WHOLE if verdict.allowed else Shown.WITHHELD, verdict)
-            if action in self._refused and not (verdict.allowed or verdict.failed):
-                decision = self._with_remedy(decision, self._refused[action])
+            if action in self.remedies and not (verdict.allowed or verdict.failed):
+                decision = self._with_remedy(decision, self.remedies[action])
             if action in DOORS:
                 self._doors[key] = decision
         return decision
@@ -104,6 +142,15 @@ class Policy:
                 self.decide(best_circumstances(role, organisation_type, section, source_type)).shown
                 for source_type in OrganisationType
             )
+        )
+
+    def disclosed_sections(self, terms: Terms, basis: LawfulBasis, caller: Caller) -> frozenset[Section]:
+        """The sections that a disclosure under these terms could ever hold. The rest is never asked for."""
+        at = disclosing(terms, basis, caller.role, caller.organisation_type)
+        return frozenset(
+            section
+            for section in Section
+            if any(self.decide(replace(at, section=section, source_type=kind)).shown for kind in OrganisationType)
         )
 
     def deciding_rules(self, circumstances: Circumstances) -> dict[str, Verdict]:
@@ -121,13 +168,7 @@ class Policy:
         return self._said(Shown.OUTLINE, whole if whole.rules else outline)
 
     def _ask(self, action: str, circumstances: Circumstances) -> Verdict:
-        return self._book.ask(
-            action,
-            circumstances.role,
-            circumstances.organisation_type,
-            ("Section", circumstances.section),
-            _context(circumstances),
-        )
+        return ask_about(self.book, action, circumstances)
 
     def _said(self, shown: Shown, verdict: Verdict) -> Decision:
         rule_id = ERROR_RULE if verdict.failed else next(iter(verdict.rules), DEFAULT_RULE)
@@ -147,6 +188,10 @@ class Policy:
             self._expect(folder, f"section {section}", best)
         for label in self.labels.vocabulary:
             self._expect(folder, f"label {label}", _with(Section.RESULTS, frozenset({label})))
+        for named in self.disclosures.values():
+            for basis in named.terms.bases:
+                at = disclosing(named.terms, basis, Role.PRIVACY_OFFICER, OrganisationType.ACUTE_TRUST)
+                self._expect(folder, f"disclosure {named.name} by {basis}", at)
         for action in DOORS:
             if self.may(action, Role.GP, OrganisationType.GP_PRACTICE).rule == ERROR_RULE:
                 self._unknown(folder, f"action {action}")
@@ -179,10 +224,37 @@ def best_circumstances(
     )
 
 
+def disclosing(terms: Terms, basis: LawfulBasis, role: Role, organisation_type: OrganisationType) -> Circumstances:
+    """The circumstances of a disclosure under these terms, of demographics that nothing labels."""
+    return Circumstances(
+        role=role,
+        organisation_type=organisation_type,
+        purpose=PURPOSE,
+        basis=basis,
+        scope=Scope.STANDARD,
+        own_practice=False,
+        section=Section.DEMOGRAPHICS,
+        source_type=organisation_type,
+        labels=frozenset(),
+        disclosure=terms,
+    )
+
+
 def _with(section: Section, labels: frozenset[str]) -> Circumstances:
     practice = OrganisationType.GP_PRACTICE
     return Circumstances(
         Role.GP, practice, "TREAT", Basis.PATIENT_AGREED, Scope.STANDARD, False, section, practice, labels
+    )
+
+
+def ask_about(book: RuleBook, action: str, circumstances: Circumstances) -> Verdict:
+    """Put `view` or `view-outline` of an item in these circumstances to rules."""
+    return book.ask(
+        action,
+        circumstances.role,
+        circumstances.organisation_type,
+        ("Section", circumstances.section),
+        _context(circumstances),
     )
 
 
@@ -196,7 +268,17 @@ def _context(circumstances: Circumstances) -> dict[str, Any]:
     }
     if circumstances.basis is not None:
         context["basis"] = entity("Basis", circumstances.basis)
+    if circumstances.disclosure is not None:
+        context["disclosure"] = _terms(circumstances.disclosure)
     return context
+
+
+def _terms(terms: Terms) -> dict[str, Any]:
+    return {
+        "sections": [entity("Section", section) for section in sorted(terms.sections)],
+        "sensitive": terms.sensitive,
+        "bases": [entity("Basis", basis) for basis in sorted(terms.bases)],
+    }
 
 
 def _read_refused(path: Path) -> Mapping[str, str]:
@@ -207,6 +289,11 @@ def _read_refused(path: Path) -> Mapping[str, str]:
         if not isinstance(told, str) or not told.strip():
             refuse(path, f"{action} says nothing", "Say who may, and what to do instead.")
     return refused
+
+
+def _read_refused_past(path: Path) -> Mapping[str, str]:
+    node = read_yaml(path).get("refused") if path.exists() else None
+    return {str(action): str(told) for action, told in node.items()} if isinstance(node, dict) else {}
 
 
 def _in_force(folder: Path) -> list[Path]:

@@ -7,10 +7,12 @@ that is skipped would open what it was written to close.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -64,15 +66,40 @@ def files_in(folder: Path, pattern: str, what: str) -> list[Path]:
     return found
 
 
-def digest(folder: Path, paths: Iterable[Path]) -> str:
+class ArchivedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One file of an archive. `name` is its path below the folder; for a file that the settings name besides (`extra`),
+    its own name. `text` is None where it isn't UTF-8; then `base64` holds it."""
+
+    name: str
+    text: str | None = None
+    base64: str = ""
+    extra: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The file's bytes. Raises ValueError where `base64` isn't any."""
+        return self.text.encode() if self.text is not None else b64decode(self.base64, validate=True)
+
+
+def archived(folder: Path, inside: Iterable[Path], extra: Iterable[Path]) -> bytes:
+    """Every file that makes a policy, as JSON in one canonical order: the same policy is always the same bytes."""
+    files = [_archived(path.relative_to(folder).as_posix(), path.read_bytes(), extra=False) for path in inside]
+    files += [_archived(path.name, path.read_bytes(), extra=True) for path in extra]
+    return msgspec.json.encode(sorted(files, key=lambda file: (file.name, file.content, file.extra)))
+
+
+def _archived(name: str, content: bytes, *, extra: bool) -> ArchivedFile:
+    try:
+        return ArchivedFile(name=name, text=content.decode(), extra=extra)
+    except UnicodeDecodeError:
+        return ArchivedFile(name=name, base64=b64encode(content).decode(), extra=extra)
+
+
+def digest(archive: bytes) -> str:
     """SHA-256 over names and contents, in order of name: the hash by which the audit knows the policies in force."""
     hashed = hashlib.sha256()
-    for name, path in sorted((_name(folder, path), path) for path in paths):
-        content = path.read_bytes()
-        hashed.update(f"{name}\0{len(content)}\0".encode())
+    for file in msgspec.json.decode(archive, type=list[ArchivedFile]):
+        content = file.content
+        hashed.update(f"{file.name}\0{len(content)}\0".encode())
         hashed.update(content)
     return hashed.hexdigest()
-
-
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name

@@ -85,6 +85,14 @@ class LabelTables:
         """Which sets are in force: for the operator, the command line and the capability statement."""
         return list(self._sets)
 
+    def given(self) -> Mapping[tuple[str, str, str], frozenset[str]]:
+        """Which labels the tables give: to codes and to sources' security labels (by system and code), and to sections
+        of a type of source. For comparing two policies."""
+        codes = {("code", *pair): labels for pair, labels in self._codes.items()}
+        security = {("security", *pair): labels for pair, labels in self._security.items()}
+        sources = {("source", kind.value, section.value): labels for (kind, section), labels in self._of_source.items()}
+        return {**codes, **security, **sources}
+
     def label(
         self,
         items: Sequence[Item],

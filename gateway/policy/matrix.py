@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
-from gateway.policy.decide import DOORS, Policy
+from gateway.disclosure.model import NamedPolicy
+from gateway.policy.decide import DOORS, Policy, disclosing
 from gateway.policy.model import Circumstances, Shown
 from gateway.policy.told import SECTION_NAMES
 
@@ -37,7 +39,7 @@ _NOTES: Final = {
 
 def matrix(policy: Policy) -> str:
     """Markdown: sections and labels by role, what each may do, how outlines read, and every rule with its reason."""
-    parts = [_seeing(policy), _outlines(policy), _doors(policy), _rules(policy), _tables(policy)]
+    parts = [_seeing(policy), _outlines(policy), _disclosed(policy), _doors(policy), _rules(policy), _tables(policy)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -104,9 +106,49 @@ def _outlines(policy: Policy) -> str:
     return "\n\n".join(["## What an outline shows", _table(["section", "outline"], rows)])
 
 
+def _disclosed(policy: Policy) -> str:
+    """What goes out under each named policy, by asking the rules for a privacy officer on every basis it is for."""
+    names = list(policy.disclosures.values())
+    rows = [
+        [SECTION_NAMES[section], *(_disclosed_cell(policy, each, section) for each in names)] for section in Section
+    ]
+    for label in sorted(policy.labels.vocabulary):
+        cells = (_disclosed_cell(policy, each, None, frozenset({label})) for each in names)
+        rows.append([f"labelled {label}: {policy.labels.titles[label]}", *cells])
+    rows.append(["on the basis of", *(", ".join(sorted(each.terms.bases)) for each in names)])
+    told = [f"**{each.name}**: {each.title}. {each.why} ({each.owner})" for each in names]
+    legend = "What goes out by `POST /disclosures`, by a privacy officer alone. Signs and labels as above."
+    heads = ["", *(each.name for each in names)]
+    return "\n\n".join(["## What may be disclosed by law", legend, _table(heads, rows), *told])
+
+
+def _disclosed_cell(
+    policy: Policy, named: NamedPolicy, section: Section | None, labels: frozenset[str] = frozenset()
+) -> str:
+    """The least that any of its bases shows; of a label, the most in any section but demographics."""
+    at = USUAL_PLACE[Role.PRIVACY_OFFICER]
+    sections = [section] if section else [each for each in Section if each is not Section.DEMOGRAPHICS]
+    shown = min(
+        max(
+            policy.decide(
+                replace(disclosing(named.terms, basis, Role.PRIVACY_OFFICER, at), section=each, labels=labels)
+            ).shown
+            for each in sections
+        )
+        for basis in named.terms.bases
+    )
+    return _SIGN[shown]
+
+
 def _doors(policy: Policy) -> str:
     rows = [[action, *(_where(policy, action, role) for role in Role)] for action in DOORS]
     return "\n\n".join(["## Who may do what", _table(["", *Role], rows)])
+
+
+def open_to(policy: Policy, action: str) -> list[str]:
+    """Whom a door lets in: roles, and where it isn't everywhere, in which types of organisation."""
+    found = ((role, _where(policy, action, role)) for role in Role)
+    return [role.value if where == "yes" else f"{role} {where}" for role, where in found if where != "–"]
 
 
 def _where(policy: Policy, action: str, role: Role) -> str:

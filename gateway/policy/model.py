@@ -9,6 +9,7 @@ from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
+from gateway.disclosure.model import LawfulBasis, Terms
 
 
 class Shown(IntEnum):
@@ -24,18 +25,20 @@ class Circumstances:
     """All that a decision about an item may depend on. Small and hashable: decisions are memoised by it.
 
     `labels` are codes of our own sensitivity vocabulary (policies/labels), never a source's raw code.
-    `own_practice`: the caller works at the practice where the patient is registered.
+    `own_practice`: the caller works at the practice where the patient is registered. `disclosure` are the terms of the
+    named policy, where the look stands on the law and not on a permission.
     """
 
     role: Role
     organisation_type: OrganisationType
     purpose: str
-    basis: Basis | None
+    basis: Basis | LawfulBasis | None
     scope: Scope
     own_practice: bool
     section: Section
     source_type: OrganisationType
     labels: frozenset[str]
+    disclosure: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,18 +76,22 @@ class Verdict:
 class RuleBook:
     """The rules in force."""
 
-    def __init__(self, rules: Mapping[str, Rule], policies: str, schema: cedarpy.Schema) -> None:
+    def __init__(
+        self, rules: Mapping[str, Rule], policies: str, schema: cedarpy.Schema, entities: cedarpy.Entities
+    ) -> None:
         self.rules = dict(rules)
+        self._text = policies
         self._order = {rule_id: place for place, rule_id in enumerate(rules)}
         self._policies = cedarpy.PolicySet.from_str(policies)
         self._schema = schema
-        self._entities = cedarpy.Entities.from_json_str(json.dumps(_callers()), schema)
+        self._entities = entities
 
     @classmethod
-    def load(cls, folder: Path) -> RuleBook:
+    def load(cls, folder: Path, *, past: bool = False) -> RuleBook:
         """Read `schema.cedarschema` and every `rules/**/*.cedar`, which must be those of `rules.yaml`.
 
-        Raises PolicyProblem, for any other file in `rules` too: it might be a rule under a name that isn't read.
+        `past`: rules of another day, whose schema needn't know every role and type of organisation of today. Raises
+        PolicyProblem, for any other file in `rules` too: it might be a rule under a name that isn't read.
         """
         schema = _load_schema(folder / "schema.cedarschema")
         files = files_in(folder / "rules", "*", "rules")
@@ -104,12 +108,23 @@ class RuleBook:
             texts.append(text)
         _check_manifest(folder, rules)
         try:
-            return cls(rules, "\n".join(texts), schema)
+            return cls(rules, "\n".join(texts), schema, _entities(schema, past=past))
         except ValueError as error:
             raise PolicyProblem(
                 f"{folder / 'schema.cedarschema'}: it doesn't know every role and type of organisation that the "
                 f"gateway knows ({error}). Put the missing one back into its entity."
             ) from error
+
+    def singly(self) -> list[SingleRule]:
+        """Every rule by itself, in the order in which they are named."""
+        bodies = json.loads(cedarpy.policies_to_json_str(self._text))["staticPolicies"].values()
+        return sorted(map(self._alone, bodies), key=lambda single: self._order[single.rule.id])
+
+    def _alone(self, body: dict[str, Any]) -> SingleRule:
+        rule = self.rules[body["annotations"]["id"]]
+        alone = {"staticPolicies": {"rule": {**body, "effect": "permit"}}, "templates": {}, "templateLinks": []}
+        text = cedarpy.policies_from_json_str(json.dumps(alone))
+        return SingleRule(rule, body, RuleBook({rule.id: rule}, text, self._schema, self._entities))
 
     def ask(
         self,
@@ -131,6 +146,16 @@ class RuleBook:
         ids = tuple(sorted(diagnostics.id_annotations_by_reason.values(), key=self._order.__getitem__))
         failed = bool(diagnostics.errors) or result.decision is cedarpy.Decision.NoDecision
         return Verdict(result.allowed and not failed, ids, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRule:
+    """One rule by itself. `body` is Cedar's own JSON of it; `book` holds it alone and as a permit, so that "yes" means
+    that the rule speaks in these circumstances, whatever its effect is."""
+
+    rule: Rule
+    body: dict[str, Any]
+    book: RuleBook
 
 
 def entity(kind: str, name: str) -> dict[str, str]:
@@ -191,6 +216,23 @@ def _taken(rules: Mapping[str, Rule], rule_id: str) -> str:
 
 def _caller_id(role: Role, organisation_type: OrganisationType) -> str:
     return f"{role}@{organisation_type}"
+
+
+def _entities(schema: cedarpy.Schema, *, past: bool) -> cedarpy.Entities:
+    """Every caller there can be. Raises ValueError where the schema doesn't know one; of the past, it is left out, and
+    whoever asks for it is told no."""
+    callers = _callers()
+    if past:
+        callers = [each for each in callers if _is_known(each, schema)]
+    return cedarpy.Entities.from_json_str(json.dumps(callers), schema)
+
+
+def _is_known(caller: dict[str, Any], schema: cedarpy.Schema) -> bool:
+    try:
+        cedarpy.Entities.from_json_str(json.dumps([caller]), schema)
+    except ValueError:
+        return False
+    return True
 
 
 def _callers() -> Iterable[dict[str, Any]]:

@@ -43,6 +43,11 @@ def never_shown(policy: Policy, caller: Caller, permission: Permission | None) -
         source_type=caller.organisation_type,
         labels=frozenset(),
     )
+    return never_shown_in(policy, circumstances)
+
+
+def never_shown_in(policy: Policy, circumstances: Circumstances) -> list[str]:
+    """The same, for circumstances whose section and labels don't matter."""
     told = [*_sections(policy, circumstances), *_labels(policy, circumstances), *_unchecked(policy, circumstances)]
     if told:
         told.append("If you need more for the patient's care, ask the patient or the organisation that holds it.")

@@ -24,7 +24,7 @@ import msgspec
 
 from connectors.sdk.errors import SourceError
 from connectors.sdk.model import Found, Outcome, PersonSought, Resource, Section
-from gateway.audit.row import Alarm, Kind, Row, SourceLine
+from gateway.audit.row import PATIENT, Alarm, Kind, Row, SourceLine
 from gateway.caller.refusals import CallerRefused
 from gateway.caller.scopes import types_allowed
 from gateway.choice.may import May, demand
@@ -200,6 +200,7 @@ class People:
                 seen={Section.DEMOGRAPHICS.value: 1} if finding.patient else {},
                 total=rendered.total,
                 withheld=written.withheld,
+                sent={PATIENT: digests} if (digests := list(map(self.journal.sent_digest, rendered.sent))) else {},
             )
         )
         return rendered

@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from gateway.store.interface import StoreUnusable
-from gateway.store.migrations import migrate
+from gateway.store.schema.migrations import demand_current
+from gateway.store.schema.sqlite import migrate, version_of
 
 DATABASE: Final = "connect-care.sqlite3"
 LOCK: Final = "writer.lock"
@@ -73,34 +74,18 @@ class Folder:
         Every commit is on the disk when COMMIT returns (WAL, synchronous=FULL).
         """
         with _explained(self.path):
-            connection = self._connect("rw", busy_seconds, connection_type)
+            connection = connect(self.database, "rw", busy_seconds, connection_type)
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 if mode != "wal":
                     raise StoreUnusable(f"The disk under {self.path} can't hold a write-ahead log. Use a local disk.")
                 connection.execute("PRAGMA synchronous = FULL")
+                # What is erased is overwritten, not only unlinked.
+                connection.execute("PRAGMA secure_delete = ON")
                 migrate(connection)
             except BaseException:
                 connection.close()
                 raise
-        return connection
-
-    def reader(self, busy_seconds: float) -> sqlite3.Connection:
-        """A connection that can't write. Each statement sees all that was committed before it began."""
-        connection = self._connect("ro", busy_seconds, sqlite3.Connection)
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    def _connect(self, mode: str, busy_seconds: float, connection_type: type[sqlite3.Connection]) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.database.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=busy_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            factory=connection_type,
-        )
-        connection.execute("PRAGMA trusted_schema = OFF")
         return connection
 
     def has_room(self) -> bool:
@@ -112,6 +97,44 @@ class Folder:
         """Which files these are, the log included. Raises OSError where one of them is gone."""
         files = (self.database, self.database.with_name(f"{DATABASE}-wal"))
         return tuple((found.st_dev, found.st_ino) for found in map(os.stat, files))
+
+
+def folder_to_read(data: Path, busy_seconds: float) -> Path:
+    """The database of a store that is only to be read. Raises StoreUnusable where there is none, or it has another
+    schema."""
+    folder = data.absolute() / "store"
+    database = folder / DATABASE
+    if not database.exists():
+        raise StoreUnusable(f"There is no store in {folder}. Give the data folder of a gateway.")
+    with _explained(folder):
+        connection = connect(database, "ro", busy_seconds)
+        try:
+            demand_current(version_of(connection))
+        finally:
+            connection.close()
+    return database
+
+
+def connect(
+    database: Path,
+    mode: Literal["rw", "ro"],
+    busy_seconds: float,
+    connection_type: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
+    """A connection in autocommit mode. In mode `ro` it can't write, and each statement sees all that was committed
+    before it began."""
+    connection = sqlite3.connect(
+        f"{database.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=connection_type,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if mode == "ro":
+        connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 @contextmanager

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from gateway.store import tables
+from gateway.store.connection import Connection
 from gateway.store.interface import StoreUnusable
+from gateway.store.tables import choices, journal
+from gateway.store.tables.kept import keep_value, kept_value
 
 KEY_CHECK: Final = "key-check"
 
 
-def hold_to_key(connection: sqlite3.Connection, fingerprint: str, opens: Callable[[str], bool]) -> None:
-    """Compare with what was kept, or keep it where nothing was. Raises StoreUnusable; then nothing is written.
+def hold_to_key(connection: Connection, fingerprint: str, opens: Callable[[str], bool]) -> None:
+    """Compare with what was kept, or keep it where nothing was. Raises StoreUnusable; then nothing is written."""
+    if not is_held(connection, fingerprint, opens):
+        keep_value(connection, KEY_CHECK, fingerprint)
 
-    A store without the value holds nothing yet, or is older than the value: then this key must open what names
-    patients in it, every sharing choice included.
+
+def is_held(connection: Connection, fingerprint: str, opens: Callable[[str], bool]) -> bool:
+    """Whether this key's fingerprint is kept; False where none is. Raises StoreUnusable where the key is another one.
+
+    A store without the value holds nothing yet, or was written by something that doesn't keep it: then this key must
+    open what names patients in it, every sharing choice included.
     """
-    kept = tables.kept_value(connection, KEY_CHECK)
-    if kept is None:
-        if not all(map(opens, tables.sealed_patients(connection))):
+    kept = kept_value(connection, KEY_CHECK)
+    if kept is not None:
+        if kept != fingerprint:
             raise _another_key()
-        tables.keep_value(connection, KEY_CHECK, fingerprint)
-    elif kept != fingerprint:
+        return True
+    newest = journal.newest_sealed_patient(connection)
+    named = choices.sealed_patients(connection) | ({newest} if newest is not None else set())
+    if not all(map(opens, named)):
         raise _another_key()
+    return False
 
 
 def _another_key() -> StoreUnusable:

@@ -1,65 +1,50 @@
 """The one narrow interface behind which the journal, the choices and the permissions live.
 
-Every method that writes is durable when it returns (group commit, one fsync a batch) and raises `AuditUnavailable`
-where it can't be: then nothing was written. Patients are named by keyed tag, never by NHS number.
+`Store` is the sum of narrower ones, so that a part can ask for no more than it needs. Every method that writes is
+durable when it returns (group commit, one fsync a batch) and raises `AuditUnavailable` where it can't be: then nothing
+was written, or nobody can tell. Patients are named by keyed tag (64 hexadecimal digits), never by NHS number.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from gateway.audit.log.leaf import Leaf
 from gateway.audit.row import Kind, Row
 from gateway.choice.model import Permission, SharingChoice
 from gateway.desk.model import Case, CaseEntry, CaseFile, CaseKind, CaseStatus
+from gateway.store.kept import Entry, Filed, Holding, Kept, KeptCheckpoint, LogDamaged
+
+__all__ = [
+    "CaseStore",
+    "CheckpointStore",
+    "ChoiceStore",
+    "Entry",
+    "Filed",
+    "FollowerStore",
+    "Holding",
+    "JournalStore",
+    "Kept",
+    "KeptCheckpoint",
+    "KeyStore",
+    "LogDamaged",
+    "LogStore",
+    "PermissionStore",
+    "PolicyStore",
+    "StaffStore",
+    "Store",
+    "StoreUnusable",
+]
 
 
 class StoreUnusable(Exception):
     """The store can't be opened, so the gateway doesn't start. The text says why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A row as the journal keeps it: dense sequence number from 1, and the row."""
-
-    seq: int
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row as the log holds it. `row` are the very bytes that were committed to, `salt` opens the commitment; both are
-    None once the row is erased. `head` is the patient's chain (`leaf.chain`) up to and with this row; None without one.
-    """
-
-    leaf: Leaf
-    row: bytes | None
-    salt: bytes | None
-    head: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What the log holds of one patient up to a size: how many rows, and the head of their chain."""
-
-    patient: bytes
-    count: int
-    head: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class KeptCheckpoint:
-    """A signed checkpoint as the store keeps it: `note` is the whole signed text."""
-
-    size: int
-    note: str
-
-
-class Store(Protocol):
-    """What the gateway may ask of a store."""
+class KeyStore(Protocol):
+    """Which master key the store was written with."""
 
     async def hold_to_key(self, fingerprint: str, opens: Callable[[str], bool]) -> None:
         """Keep the master key's fingerprint at the first start, and compare it at every later one.
@@ -69,6 +54,10 @@ class Store(Protocol):
         holds. Raises StoreUnusable where the key is another one, or where that can't be found out.
         """
         ...
+
+
+class JournalStore(Protocol):
+    """Rows: written once, and read."""
 
     async def append(self, row: Row) -> int:
         """Durably append one row; returns its sequence number."""
@@ -87,6 +76,44 @@ class Store(Protocol):
         case is opened then."""
         ...
 
+    async def rows(
+        self,
+        *,
+        patient: str | None = None,
+        kinds: frozenset[Kind] | None = None,
+        user_id: str | None = None,
+        organisation: str | None = None,
+        request_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Kept]:
+        """At most `limit` rows that meet every condition, in order of sequence number.
+
+        `since` is inclusive, `until` exclusive; `after` and `before` are sequence numbers and exclusive.
+        """
+        ...
+
+    async def patients_seen(self, caller: str, since: datetime) -> int:
+        """How many different patients' records were released to this caller (binding key) since the moment."""
+        ...
+
+    async def erase(self, *, before: datetime | None = None, patient: str | None = None, row: Row) -> int:
+        """Erase rows (content, salt and what names anybody besides the patient's tag; the commitment stays) that are
+        older than `before`, of `patient`, or both. Returns how many. Rows that say what was erased, and sharing choices
+        in force, are never erased.
+
+        It is done in transactions of a bounded number of rows, so that nobody waits long for the journal, and each of
+        them appends `row`, with how many rows it erased (`Row.total`) and which (`Row.erased`): after a kill in the
+        middle, too, the log says of every erased row that it was. One row is written where there was none to erase."""
+        ...
+
+
+class ChoiceStore(Protocol):
+    """The standing sharing choices."""
+
     async def current_choice(self, patient: str) -> SharingChoice | None:
         """The newest sharing choice of the patient, or None where none was ever recorded."""
         ...
@@ -96,8 +123,14 @@ class Store(Protocol):
         ...
 
     async def record_choice(self, choice: SharingChoice, row: Row) -> int:
-        """The choice and its row, in one transaction."""
+        """The choice and its row, in one transaction. An opt-out ends, in that very transaction, every permission about
+        the patient that still holds, and binds each in the row as it stands after (`Row.bound`): who opts back in is
+        asked anew, and no permission from before holds again."""
         ...
+
+
+class PermissionStore(Protocol):
+    """Permissions at the point of care."""
 
     async def permission_for(self, caller: str, patient: str, moment: datetime) -> Permission | None:
         """The newest unexpired permission of this caller for this patient, if it holds at the moment.
@@ -126,32 +159,17 @@ class Store(Protocol):
 
     async def withdraw_all(self, patient: str, moment: datetime, row: Row) -> list[str]:
         """End every permission about the patient that still holds, with one row, in one transaction; their ids. The row
-        is written where there was none to end, too: it is the patient's word."""
+        is written where there was none to end, too: it is the patient's word. Each that ended is bound in the row as it
+        stands after (`Row.bound`)."""
         ...
 
     async def withdraw(self, permission_id: str, moment: datetime, row: Row) -> bool:
         """End a permission, with its row, in one transaction; False (and no row) where it had ended already."""
         ...
 
-    async def rows(
-        self,
-        *,
-        patient: str | None = None,
-        kinds: frozenset[Kind] | None = None,
-        user_id: str | None = None,
-        organisation: str | None = None,
-        request_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> list[Kept]:
-        """At most `limit` rows that meet every condition, in order of sequence number.
 
-        `since` is inclusive, `until` exclusive; `after` and `before` are sequence numbers and exclusive.
-        """
-        ...
+class CaseStore(Protocol):
+    """The privacy officers' cases."""
 
     async def open_case(self, case: Case, row: Row) -> bool:
         """A case and its row, in one transaction; False (and nothing written) where one of the same kind, caller and
@@ -180,9 +198,9 @@ class Store(Protocol):
         """Cases that meet every condition, oldest first, each with its number; `after` is such a number, exclusive."""
         ...
 
-    async def patients_seen(self, caller: str, since: datetime) -> int:
-        """How many different patients' records were released to this caller (binding key) since the moment."""
-        ...
+
+class StaffStore(Protocol):
+    """Who is a colleague of whom, by keyed tag."""
 
     async def note_staff(self, organisation: str, user: str, patient: str) -> None:
         """Remember, by keyed tag alone, that a member of an organisation's staff is this patient. Again is harmless."""
@@ -192,6 +210,10 @@ class Store(Protocol):
         """Whether the patient is known to be on the organisation's staff, and isn't the user `other_than`."""
         ...
 
+
+class PolicyStore(Protocol):
+    """The policies that hashes in rows name."""
+
     async def keep_policy(self, policy_hash: str, content: bytes) -> None:
         """Keep the policies that a hash names, for those who later ask why. Again is harmless."""
         ...
@@ -199,6 +221,10 @@ class Store(Protocol):
     async def policy(self, policy_hash: str) -> bytes | None:
         """What `keep_policy` kept."""
         ...
+
+
+class LogStore(Protocol):
+    """The journal as a Merkle log. Reading it raises `LogDamaged` where the store doesn't hold what it is made of."""
 
     async def log_size(self) -> int:
         """How many rows the log holds."""
@@ -222,6 +248,10 @@ class Store(Protocol):
         `until`."""
         ...
 
+
+class CheckpointStore(Protocol):
+    """Signed checkpoints, and the patients' map as of the newest."""
+
     async def map_nodes(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
         """Nodes of the patients' map by path (`patient_map`); those that aren't there are left out."""
         ...
@@ -239,11 +269,9 @@ class Store(Protocol):
         """The one with the greatest size."""
         ...
 
-    async def erase(self, *, before: datetime | None = None, patient: str | None = None, row: Row) -> int:
-        """Erase rows (content, salt and what names anybody besides the patient's tag; the commitment stays) that are
-        older than `before`, of `patient`, or both, and append `row` with their count, in one transaction. Returns how
-        many. Rows that say what was erased, and sharing choices in force, are never erased."""
-        ...
+
+class FollowerStore(Protocol):
+    """How far each follower of the journal (an outbox) has come."""
 
     async def position(self, follower: str) -> int:
         """The number of the last row that a follower of the journal (an outbox) has dealt with; 0 at first."""
@@ -252,6 +280,30 @@ class Store(Protocol):
     async def move_position(self, follower: str, seq: int) -> None:
         """Say so durably."""
         ...
+
+    def follow(self, follower: str) -> AbstractAsyncContextManager[bool]:
+        """Be the one who follows under this name, among all who share the store, for as long as the context lasts.
+
+        Yields False where somebody else is, or where it can't be found out. On SQLite that is anybody else in this
+        process, since no other one writes; on PostgreSQL a session's advisory lock. A lock may be lost unnoticed with
+        its connection: what a follower does must bear being done twice."""
+        ...
+
+
+class Store(
+    KeyStore,
+    JournalStore,
+    ChoiceStore,
+    PermissionStore,
+    CaseStore,
+    StaffStore,
+    PolicyStore,
+    LogStore,
+    CheckpointStore,
+    FollowerStore,
+    Protocol,
+):
+    """What the gateway may ask of a store."""
 
     async def ready(self) -> bool:
         """True where a row could be written now."""

@@ -1,15 +1,15 @@
 """Group commit: one thread owns the connection that writes, and commits what is waiting in one transaction.
 
 An answer is given only after COMMIT has put the batch on the disk. Each job runs in a savepoint of its own, so one
-that raises takes nobody with it; where the transaction itself fails, nothing of the batch is in the store and every
-job of it gets `AuditUnavailable`. No batch waits for company: the disk's own slowness makes batches grow.
+that raises takes nobody with it; where the transaction itself fails, every job of it gets `AuditUnavailable`, and
+nothing of the batch is in the store (but where the database was lost in the middle of COMMIT: then nobody can tell, and
+the answer is no all the same). No batch waits for company: the disk's own slowness makes batches grow.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 
 from gateway.errors import AuditUnavailable
 from gateway.log import failed
+from gateway.store.connection import Writing, said
+from gateway.store.transaction import Transaction
 
 MOST_IN_A_BATCH: Final = 64
 
@@ -27,7 +29,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
@@ -39,16 +41,14 @@ _Outcome = tuple[_Job, Any, Exception | None]
 class Writer:
     """The one thread that writes.
 
-    `still_there` is called before every COMMIT and raises OSError where the database file was removed or replaced:
-    SQLite would go on writing to a file that nobody can open any more.
+    `max_waiting` jobs may wait; `answer_seconds` is how long anybody waits for an answer, whatever hangs: a disk, a
+    network, or the database itself.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, max_waiting: int, still_there: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, connection: Writing, *, max_waiting: int, answer_seconds: float = 15.0) -> None:
         self._connection = connection
+        self._answer_seconds = answer_seconds
         self._max_waiting = max_waiting
-        self._still_there = still_there
         self._waiting: deque[_Job] = deque()
         self._wakes = threading.Condition()
         self._refusing = ""
@@ -57,11 +57,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def run(self, work: Callable[[Transaction], _T]) -> _T:
         """Run the work inside the next transaction; returns its result once that is committed.
 
         A caller that is cancelled stops waiting, the work is done all the same: what was asked for is journalled.
-        Raises what the work raised, or AuditUnavailable where nothing could be committed or too many wait already.
+        Raises what the work raised, or AuditUnavailable where nothing could be committed, too many wait already, or no
+        answer came in time.
         """
         loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future(), loop)
@@ -72,7 +73,11 @@ class Writer:
                 raise AuditUnavailable(f"{self._max_waiting} rows wait for the journal already")
             self._waiting.append(job)
             self._wakes.notify()
-        result: _T = await job.future
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                result: _T = await job.future
+        except TimeoutError as error:
+            raise AuditUnavailable(f"the journal gave no answer within {self._answer_seconds:g} s") from error
         return result
 
     def stop(self) -> bool:
@@ -100,7 +105,7 @@ class Writer:
             # Nobody would ever be answered again: say so to all who wait, and to everyone who comes.
             why = f"the journal's writer stopped: {type(error).__name__}"
             self._deliver(_failed(batch + self._refuse(why), why, error))
-            self._roll_back()
+            self._connection.roll_back()
             failed("store.writer.stopped", error, level=logging.CRITICAL)
 
     def _take(self) -> list[_Job]:
@@ -112,32 +117,32 @@ class Writer:
 
     def _commit(self, batch: list[_Job]) -> list[_Outcome]:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._one(job) for job in batch]
-            self._still_there()
-            self._connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
-            self._roll_back()
-            return _failed(batch, f"the journal could not commit: {error}", error)
+            self._connection.begin()
+            transaction = Transaction(self._connection)
+            outcomes = [self._one(job, transaction) for job in batch]
+            transaction.end()
+            self._connection.commit()
+        except (self._connection.errors, OSError) as error:
+            self._connection.roll_back()
+            return _failed(batch, f"the journal could not commit: {said(error)}", error)
         self.commits += 1
         return outcomes
 
-    def _one(self, job: _Job) -> _Outcome:
-        """Raises sqlite3.Error where the whole transaction is lost: a full disk makes SQLite roll back by itself, and
-        then the savepoint is gone too."""
-        self._connection.execute("SAVEPOINT job")
+    def _one(self, job: _Job, transaction: Transaction) -> _Outcome:
+        """Raises the database's error where the whole transaction is lost."""
+        mark = transaction.mark()
         try:
-            outcome: _Outcome = (job, job.work(self._connection), None)
+            outcome: _Outcome = (job, job.work(transaction), None)
         except Exception as error:
-            self._connection.execute("ROLLBACK TO job")
-            outcome = (job, None, _told(error))
-        self._connection.execute("RELEASE job")
+            transaction.undo(mark)
+            outcome = (job, None, self._told(error))
+        transaction.done()
         return outcome
 
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+    def _told(self, error: Exception) -> Exception:
+        if isinstance(error, self._connection.errors):
+            return _unavailable(f"the journal could not write: {said(error)}", error)
+        return error
 
     @staticmethod
     def _deliver(outcomes: list[_Outcome]) -> None:
@@ -158,10 +163,6 @@ def _resolve(outcomes: list[_Outcome]) -> None:
             job.future.set_result(result)
         else:
             job.future.set_exception(error)
-
-
-def _told(error: Exception) -> Exception:
-    return _unavailable(f"the journal could not write: {error}", error) if isinstance(error, sqlite3.Error) else error
 
 
 def _failed(jobs: list[_Job], why: str, error: BaseException) -> list[_Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -191,3 +192,16 @@ def test_no_words_say_more_than_the_source_did() -> None:
     """PATIENT_NOT_FOUND is also the answer about a closed, protected or deceased patient's record."""
     assert "may" in NothingToShare.told
     assert "can share" in NothingToShare.told
+
+
+@pytest.mark.parametrize("purpose", ["HLEGAL", "HRESCH", "", "treat"])
+async def test_what_is_not_for_care_is_never_asked_and_says_where_to_go(purpose: str) -> None:
+    """The token of every call says "directcare" in the caller's name: it must be true."""
+    ask = asking(sections=SERVED)
+    system = Written()
+    async with asked_of(system) as connector:
+        legal = replace(ask, asked_by=replace(ask.asked_by, purpose=purpose))
+        (answer,) = await FanOut({PRACTICE: connector}).ask({PRACTICE: legal})
+    assert system.calls == []
+    assert (answer.outcome, answer.gaps) == (Outcome.REFUSED, dict.fromkeys(sorted(SERVED), Gap.REFUSED))
+    assert "for direct care only" in said_of(answer)

@@ -21,7 +21,7 @@ from connectors.kit.faults import Mode
 from connectors.kit.sandbox import Sandbox
 from connectors.kit.serve import standing_in
 from connectors.sdk.connector import Connector, connect
-from connectors.sdk.http import Httpx2Transport, Limits
+from connectors.sdk.http import Httpx2Transport, Limits, Transport
 from connectors.sdk.organisations import Organisation, load_organisations
 from gateway.app import Outside, create_app
 from gateway.caller.settings import IssuerSettings
@@ -126,12 +126,14 @@ async def running(
     without: frozenset[str] = frozenset(),
     others: Mapping[str, Sandbox] | None = None,
     instead: Mapping[str, Connector] | None = None,
+    audit_transport: Transport | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
     """A gateway with its data in `data`; settings as given, else the demo's.
 
     `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
-    and in place of the usual ones. `instead`: connectors in place of those to a sandbox.
+    and in place of the usual ones. `instead`: connectors in place of those to a sandbox. `audit_transport`: the network
+    towards an external audit repository.
     """
     key_file = data / "master.key"
     if not key_file.exists():
@@ -159,7 +161,7 @@ async def running(
         "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }
-    app = create_app(load_settings(None, **given), Outside(connected, demo.fetch))
+    app = create_app(load_settings(None, **given), Outside(connected, demo.fetch, audit_transport))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000") as client,

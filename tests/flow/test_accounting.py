@@ -68,3 +68,14 @@ async def test_scopes_narrow_and_say_so(stack: Stack) -> None:
     paths = [path for ods in stack.sandboxes for path in stack.sandboxes[ods].state()["calls"]["byPath"]]
     assert not any("Observation" in path for path in paths)
     assert stack.calls() > before
+
+
+async def test_a_refusal_after_the_sources_were_asked_says_which_were(stack: Stack) -> None:
+    await stack.agree(GRACE)
+    body = {"nhsNumber": GRACE, "birthDate": "1901-01-01"}
+    refused = await stack.post("/records", body)
+    assert refused.status_code == 404
+    (row,) = [row for row in await stack.rows(GRACE) if row["kind"] == "refusal"]
+    assert row["sources"]["RJ2"]["outcome"] == "answered"
+    assert {line["detail"] for line in row["sources"].values()} == {"not shown"}
+    assert "seen" not in row

@@ -144,6 +144,15 @@ BODIES: list[tuple[str, str, Any, int]] = [
     ("/permissions", "application/json", {"nhsNumber": WRONG_CHECK_DIGIT, "basis": "patient-agreed"}, 400),
     ("/permissions", "application/json", {"nhsNumber": GRACE, "basis": "because"}, 400),
     ("/permissions", "application/json", {"nhsNumber": GRACE, "basis": "best-interests"}, 400),
+    (
+        "/permissions",
+        "application/json",
+        {"nhsNumber": GRACE, "basis": "best-interests", "reasonCode": "emergency"},
+        400,
+    ),
+    ("/permissions", "application/json", {"nhsNumber": GRACE, "basis": "best-interests", "reason": "in resus"}, 400),
+    ("/permissions/_withdraw", "application/json", {"nhsNumber": GRACE, "statedBy": "me", "channel": "phone"}, 400),
+    ("/permissions/no-such-id/extend", "application/json", {"patientAsked": "yes"}, 400),
     ("/permissions", "application/json", {"nhsNumber": GRACE, "basis": "patient-agreed", "more": 1}, 400),
     (
         "/permissions",
@@ -151,6 +160,7 @@ BODIES: list[tuple[str, str, Any, int]] = [
         {
             "nhsNumber": GRACE,
             "basis": "best-interests",
+            "reasonCode": "emergency",
             "reason": "unconscious in resus, no next of kin",
             "scope": "including-sensitive",
         },

@@ -232,7 +232,7 @@ def test_what_cannot_be_written_down_is_neither_asked_nor_told(
             return await super().append(row)
 
     before = site.calls()
-    monkeypatch.setattr(trial, "SqliteStore", Full)
+    monkeypatch.setattr(trial, "open_for_writing", lambda settings, clock: Full(settings.data_dir, clock=clock))
     with pytest.raises(CannotDo, match="can't write its audit journal"):
         trial.run(site.wish())
     assert (site.calls() > before) is (fails_at == 2)
@@ -340,6 +340,7 @@ def test_a_sandbox_and_an_open_address_are_refused(site: Site) -> None:
         trial.run(site.wish())
     issuer = {"issuer": "https://login.example", "audience": "x", "algorithms": ["ES256"]}
     production = {"profile": "production", "public_url": "https://connectcare.example", "issuers": [issuer]}
+    production["checkpoint_key"] = "checkpoint.key"
     rewrite(site, organisation(ODS, "acute-trust", "http://fhir.trust.example/R4"), **production)
     with pytest.raises(CannotDo, match="RJ2 has a plain HTTP address"):
         trial.run(site.wish())

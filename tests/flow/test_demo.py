@@ -178,6 +178,9 @@ def test_the_commands_of_the_readme_run(demo: Demo, tmp_path: Path) -> None:
     ).stdout
     assert said.count('"basis":"patient-agreed"') >= 2
     assert "opted out of Connect Care" in said
+    assert "In force now, everywhere: the patient has opted in to Connect Care" in said
+    assert '"basis":"best-interests"' in said
+    assert '"resourceType":"Consent"' in said
     assert '"kind":"release"' in said
     gp, social_worker = (_read_and_remove(tmp_path / name) for name in ("gp.json", "social-worker.json"))
     assert gp["total"] > 2 * social_worker["total"] > 0

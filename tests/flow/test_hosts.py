@@ -80,7 +80,7 @@ async def test_a_client_that_goes_away_in_mid_body_is_no_fault_of_ours(
 
 async def test_ones_own_permissions_name_patients_so_reading_them_is_a_row(stack: Stack) -> None:
     reason = f"Patient {GRACE} unconscious, HIV positive"
-    body = {"nhsNumber": GRACE, "basis": "best-interests", "reason": reason}
+    body = {"nhsNumber": GRACE, "basis": "best-interests", "reasonCode": "emergency", "reason": reason}
     assert (await stack.post("/permissions", body)).status_code == 201
     own = await stack.get("/permissions")
     assert [each["reason"] for each in own.json()] == ["Patient [nhs-number] unconscious, HIV positive"]
@@ -103,5 +103,5 @@ async def test_a_social_worker_is_not_sent_to_a_door_that_is_shut(stack: Stack) 
     refused = told(await stack.everything(GRACE, "social-worker"))
     assert "best-interests" not in refused
     assert "ask the doctor or nurse" in refused
-    body = {"nhsNumber": GRACE, "basis": "best-interests", "reason": "GCS 3"}
+    body = {"nhsNumber": GRACE, "basis": "best-interests", "reasonCode": "emergency", "reason": "GCS 3"}
     assert "Ask the doctor or nurse" in told(await stack.post("/permissions", body, "social-worker"))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from gateway.audit.row import Kind, Row
 from gateway.store.interface import Kept
-from gateway.store.sqlite import MOST_ROWS, SqliteStore
+from gateway.store.sql.base import MOST_ROWS
+from gateway.store.sqlite import SqliteStore
 
 KILLS = 10
 

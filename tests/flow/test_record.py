@@ -187,6 +187,8 @@ async def test_opting_out_stops_every_question_until_opting_in(stack: Stack) -> 
     assert "opted out" in told(refused)
     assert stack.calls() == before
     await stack.choose(GRACE, "opted-in")
+    assert (await stack.everything(GRACE)).status_code == 403  # what was agreed before the opt-out ended with it
+    await stack.agree(GRACE)
     assert (await stack.everything(GRACE)).status_code == 200
 
 

@@ -400,7 +400,7 @@ async def test_it_holds_in_best_interests_too(tmp_path: Path) -> None:
     async with with_register(
         tmp_path, Register(registered(GRACE, label="V")), instead={"RJ2": Hospital(GRACE)}
     ) as stack:
-        body = {"nhsNumber": GRACE, "basis": "best-interests", "reason": "unconscious"}
+        body = {"nhsNumber": GRACE, "basis": "best-interests", "reasonCode": "emergency", "reason": "unconscious"}
         assert (await stack.post("/permissions", body, "hospital-doctor")).status_code == 201
         answers = await looks(stack, GRACE, "hospital-doctor")
     assert [leaks(answer) for answer in answers] == [[]] * len(answers)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.checkpoints import new_key
 from gateway.sealed import new_master_key
 from gateway.store.folder import Folder
 from tests.flow.stack import ISSUER
@@ -80,11 +81,13 @@ def nothing(_folder: Path) -> None:
 def write(folder: Path, **more: Any) -> Path:
     """A production that would start."""
     new_master_key(folder / "master.key")
+    new_key(folder / "checkpoint.key", "connectcare.example/journal")
     organisations(folder, JOINING)
     settings = {
         "public_url": "https://connectcare.example",
         "data_dir": str(folder / "data"),
         "key_file": str(folder / "master.key"),
+        "checkpoint_key": str(folder / "checkpoint.key"),
         "organisations_file": str(folder / "organisations.yaml"),
         "issuers": [{"issuer": "https://login.example", "audience": "connect-care", "algorithms": ["ES256"]}],
         **more,

@@ -14,11 +14,24 @@ from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
+from gateway.disclosure.model import LawfulBasis, Terms
 from gateway.policy.decide import Policy
 from gateway.policy.matrix import USUAL_PLACE
 from gateway.policy.model import Circumstances, Decision, Shown
 
-_KEYS = {"roles", "at", "sections", "labels", "basis", "scope", "own-practice", "purpose", "doors", "expect"}
+_KEYS = {
+    "roles",
+    "at",
+    "sections",
+    "labels",
+    "basis",
+    "scope",
+    "own-practice",
+    "purpose",
+    "doors",
+    "expect",
+    "disclosure",
+}
 
 
 @dataclass(frozen=True)
@@ -89,11 +102,25 @@ def _asked(
                 role=role,
                 organisation_type=at,
                 purpose=node.get("purpose", "TREAT"),
-                basis=None if basis == "none" else Basis(basis),
+                basis=_basis(basis),
                 scope=Scope(scope),
                 own_practice=node.get("own-practice", False),
                 section=Section(section),
                 source_type=OrganisationType.ACUTE_TRUST,
                 labels=frozenset(labels),
+                disclosure=_terms(node.get("disclosure")),
             ),
         )
+
+
+def _basis(said: str) -> Basis | LawfulBasis | None:
+    if said == "none":
+        return None
+    return LawfulBasis(said) if said in list(LawfulBasis) else Basis(said)
+
+
+def _terms(node: Mapping[str, Any] | None) -> Terms | None:
+    if node is None:
+        return None
+    sections = frozenset(Section(section) for section in node.get("sections", Section))
+    return Terms(sections, node["sensitive"], frozenset(map(LawfulBasis, node.get("bases", LawfulBasis))))

@@ -12,6 +12,7 @@ from fhir.resources.R4B.searchparameter import SearchParameter
 
 from connectors.sdk.model import Section
 from gateway.api.capability import EVERYTHING, Capabilities, OAuthAddresses
+from gateway.api.consent_search import CONSENT
 from gateway.caller.model import Role
 from gateway.errors import NotSupported
 from gateway.search.parse import parse
@@ -140,3 +141,16 @@ def test_sign_in_addresses_for_clients_that_read_them_here_only() -> None:
         "authorize": "https://id.example/authorize",
         "token": "https://id.example/token",
     }
+
+
+def test_what_the_gateway_makes_of_its_own_records_is_listed_for_those_who_may_read_it() -> None:
+    def officers(action: str, role: Role) -> bool:
+        return (action, role) == ("read-consents", Role.PRIVACY_OFFICER)
+
+    made = capabilities(authored=(CONSENT,), may_read=officers)
+    for role, expected in ((None, [*SHOWN_TYPES, "Consent"]), (Role.PRIVACY_OFFICER, ["Consent"])):
+        statement = json.loads(made.document(role))
+        CapabilityStatement.model_validate(statement)
+        assert list(resources(statement)) == expected
+    assert "Consent" not in resources(json.loads(made.document(Role.SOCIAL_WORKER)))
+    assert resources(json.loads(made.document(Role.COMMISSIONER))) == {}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from connectors.sdk.organisations import OrganisationType
+from gateway.audit.bound import bound_to
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
 from gateway.caller.model import Caller, Role
 from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
-from gateway.choice.sharing import SharingChoices
+from gateway.choice.sharing import LONGEST_PROXY, SharingChoices, proxy_of
 from gateway.errors import AuditUnavailable, BadRequest, OptedOut, Refusal
 from gateway.policy.model import Decision, Shown
-from gateway.sealed import Sealer
-from gateway.store.sqlite import SqliteStore
+from gateway.sealed import Sealer, Unsealable
+from gateway.store.sql.store import SqlStore
+from tests.stores import Place
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PATIENT = "9990000018"
@@ -50,10 +50,8 @@ class Policy:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    made = SqliteStore(tmp_path, clock=lambda: NOON)
-    yield made
-    await made.aclose()
+def store(place: Place) -> SqlStore:
+    return place.open(clock=lambda: NOON)
 
 
 @pytest.fixture
@@ -62,13 +60,15 @@ def policy() -> Policy:
 
 
 @pytest.fixture
-def choices(store: SqliteStore, policy: Policy) -> SharingChoices:
+def choices(store: SqlStore, policy: Policy) -> SharingChoices:
     journal = Journal(store, SEALER, lambda: "hash", lambda: NOON)
     return SharingChoices(store, SEALER, journal, policy, lambda: NOON)
 
 
 async def record(choices: SharingChoices, choice: Choice, nhs_number: str = PATIENT) -> SharingChoice:
-    return await choices.record(CLERK, nhs_number, choice, StatedBy.PROXY, Channel.PHONE, "r-1")
+    return await choices.record(
+        CLERK, nhs_number, choice, StatedBy.PROXY, Channel.PHONE, "r-1", proxy="Ama Mensah, daughter"
+    )
 
 
 async def test_everybody_is_opted_in_until_they_say_otherwise(choices: SharingChoices) -> None:
@@ -101,7 +101,7 @@ async def test_every_spelling_of_the_number_is_the_same_patient(choices: Sharing
 
 
 async def test_a_choice_and_its_row_say_who_stated_and_who_recorded_it(
-    choices: SharingChoices, store: SqliteStore
+    choices: SharingChoices, store: SqlStore
 ) -> None:
     made = await record(choices, Choice.OPTED_OUT)
     assert (made.stated_by, made.channel, made.recorded_by) == (StatedBy.PROXY, Channel.PHONE, CLERK.user_id)
@@ -113,7 +113,57 @@ async def test_a_choice_and_its_row_say_who_stated_and_who_recorded_it(
     assert kept.row.door == "POST /sharing-choices"
 
 
-async def test_the_history_is_whole_and_reading_it_is_a_row_before(choices: SharingChoices, store: SqliteStore) -> None:
+async def test_what_was_said_is_kept_sealed_each_text_in_its_own_place(
+    choices: SharingChoices, store: SqlStore
+) -> None:
+    made = await choices.record(
+        CLERK,
+        PATIENT,
+        Choice.OPTED_OUT,
+        StatedBy.REPRESENTATIVE,
+        Channel.LETTER,
+        "r-1",
+        reason=f" Her HIV clinic is nobody's business, {PATIENT} ",
+        proxy=" Ama Mensah, executor ",
+    )
+    assert await store.choices(made.patient) == [made]
+    assert SEALER.open_text(made.reason, made.id) == "Her HIV clinic is nobody's business, [nhs-number]"
+    assert SEALER.open_text(made.proxy, proxy_of(made.id)) == "Ama Mensah, executor"
+    with pytest.raises(Unsealable):
+        SEALER.open_text(made.proxy, made.id)
+    [kept] = await store.rows()
+    assert not {"HIV", "Ama", "Mensah"} & set(repr(kept).replace(",", " ").split())
+    assert kept.row.bound == bound_to(made)
+
+
+async def test_saying_the_same_again_is_a_new_statement(choices: SharingChoices, store: SqlStore) -> None:
+    first, second = [await record(choices, Choice.OPTED_OUT) for _ in range(2)]
+    assert await store.choices(first.patient) == [first, second]
+    assert first.id != second.id
+    assert len(await store.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("stated_by", "said", "rule"),
+    [
+        (StatedBy.PROXY, {}, "choice.proxy-missing"),
+        (StatedBy.REPRESENTATIVE, {"proxy": " x "}, "choice.proxy-missing"),
+        (StatedBy.PROXY, {"proxy": "x" * (LONGEST_PROXY + 1)}, "choice.proxy-missing"),
+        (StatedBy.PATIENT, {"proxy": "her son"}, "choice.proxy-not-needed"),
+        (StatedBy.PATIENT, {"reason": "x" * 501}, "choice.reason-too-long"),
+    ],
+)
+async def test_who_spoke_is_said_where_it_was_not_the_patient(
+    choices: SharingChoices, store: SqlStore, stated_by: StatedBy, said: dict[str, str], rule: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        await choices.record(CLERK, PATIENT, Choice.OPTED_OUT, stated_by, Channel.PHONE, "r-1", **said)
+    assert refused.value.rule == rule
+    assert [(kept.row.kind, kept.row.rule) for kept in await store.rows()] == [(Kind.REFUSAL, rule)]
+    await choices.require_opted_in(PATIENT)
+
+
+async def test_the_history_is_whole_and_reading_it_is_a_row_before(choices: SharingChoices, store: SqlStore) -> None:
     made = [await record(choices, choice) for choice in (Choice.OPTED_OUT, Choice.OPTED_IN)]
     assert await choices.history(CLERK, PATIENT, "r-2") == made
     kept = (await store.rows())[-1]
@@ -121,7 +171,7 @@ async def test_the_history_is_whole_and_reading_it_is_a_row_before(choices: Shar
 
 
 async def test_who_may_not_record_or_read_is_refused_by_policy_and_that_is_a_row(
-    choices: SharingChoices, store: SqliteStore, policy: Policy
+    choices: SharingChoices, store: SqlStore, policy: Policy
 ) -> None:
     policy.allowed = ()
     with pytest.raises(Refusal, match="record-sharing-choice") as refused:
@@ -142,7 +192,7 @@ async def test_half_a_yes_is_a_no(choices: SharingChoices, policy: Policy) -> No
         await record(choices, Choice.OPTED_OUT)
 
 
-async def test_a_wrong_number_is_refused_with_what_to_do(choices: SharingChoices, store: SqliteStore) -> None:
+async def test_a_wrong_number_is_refused_with_what_to_do(choices: SharingChoices, store: SqlStore) -> None:
     with pytest.raises(BadRequest, match="check digit") as refused:
         await record(choices, Choice.OPTED_OUT, "9990000017")
     assert refused.value.expression == "nhsNumber"
@@ -153,9 +203,7 @@ async def test_a_wrong_number_is_refused_with_what_to_do(choices: SharingChoices
     assert [kept.row.rule for kept in await store.rows()] == ["nhs-number.invalid"] * 2
 
 
-async def test_a_choice_that_could_not_be_written_is_not_acknowledged(
-    choices: SharingChoices, store: SqliteStore
-) -> None:
+async def test_a_choice_that_could_not_be_written_is_not_acknowledged(choices: SharingChoices, store: SqlStore) -> None:
     await store.aclose()
     with pytest.raises(AuditUnavailable):
         await record(choices, Choice.OPTED_OUT)

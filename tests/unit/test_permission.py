@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.sdk.organisations import OrganisationType
+from gateway.audit.bound import bound_to
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
 from gateway.caller.model import Caller, Role
 from gateway.choice.model import Basis, Channel, Choice, Permission, Scope, StatedBy
 from gateway.choice.permission import DEFAULT_LASTS, LONGEST_REASON, Permissions
+from gateway.choice.reasons import AT_THE_POINT_OF_CARE, DISPLAY, FOR_DISCLOSURE, ReasonCode
 from gateway.choice.sharing import SharingChoices
+from gateway.desk.model import CaseKind
 from gateway.errors import BadRequest, NoPermission, NotFound, OptedOut, Refusal
 from gateway.policy.model import Decision, Shown
 from gateway.sealed import Sealer
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sql.store import SqlStore
+from tests.stores import Place
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PATIENT = "9990000018"
@@ -71,35 +73,33 @@ def policy() -> Policy:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: Hands) -> AsyncIterator[SqliteStore]:
-    made = SqliteStore(tmp_path, clock=clock)
-    yield made
-    await made.aclose()
+def store(place: Place, clock: Hands) -> SqlStore:
+    return place.open(clock=clock)
 
 
 @pytest.fixture
-def journal(store: SqliteStore, clock: Hands) -> Journal:
+def journal(store: SqlStore, clock: Hands) -> Journal:
     return Journal(store, SEALER, lambda: "hash", clock)
 
 
 @pytest.fixture
-def permissions(store: SqliteStore, journal: Journal, policy: Policy, clock: Hands) -> Permissions:
+def permissions(store: SqlStore, journal: Journal, policy: Policy, clock: Hands) -> Permissions:
     return Permissions(store, SEALER, journal, policy, clock)
 
 
 async def grant(permissions: Permissions, caller: Caller = ASHA, **asked: Any) -> Permission:
     asked = {"nhs_number": PATIENT, "basis": Basis.PATIENT_AGREED, "reason": "", "scope": Scope.STANDARD} | asked
+    if asked["basis"] is Basis.BEST_INTERESTS:
+        asked.setdefault("reason_code", ReasonCode.EMERGENCY)
     return await permissions.grant(caller, request_id="r-1", **asked)
 
 
-async def kinds(store: SqliteStore) -> list[Kind]:
+async def kinds(store: SqlStore) -> list[Kind]:
     return [kept.row.kind for kept in await store.rows()]
 
 
 class TestGranting:
-    async def test_the_patients_yes_lasts_a_shift_and_is_a_row(
-        self, permissions: Permissions, store: SqliteStore
-    ) -> None:
+    async def test_the_patients_yes_lasts_a_shift_and_is_a_row(self, permissions: Permissions, store: SqlStore) -> None:
         made = await grant(permissions, nhs_number="999 000 0018", scope=Scope.INCLUDING_SENSITIVE)
         assert (made.granted_at, made.expires_at) == (NOON, NOON + timedelta(hours=8))
         assert (made.caller, made.organisation) == (ASHA.key, "G85005")
@@ -111,7 +111,7 @@ class TestGranting:
         assert (row.basis, row.scope) == ("patient-agreed", "including-sensitive")
 
     async def test_best_interests_is_shorter_and_its_reason_stays_out_of_the_journal(
-        self, permissions: Permissions, store: SqliteStore
+        self, permissions: Permissions, store: SqlStore
     ) -> None:
         made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=f"  {COLLAPSED}, NHS {PATIENT} ")
         assert made.expires_at - made.granted_at == timedelta(hours=1)
@@ -119,6 +119,7 @@ class TestGranting:
         assert COLLAPSED not in repr(await store.permissions_of(ASHA.key))
         [kept] = await store.rows()
         assert COLLAPSED not in repr(kept)
+        assert (made.reason_code, kept.row.reason_code) == ("emergency", "emergency")
 
     @pytest.mark.parametrize(
         "reason", ["Cardiac arrest", "Patient unconscious", "GCS 3", "stroke", "O2 sats 60%", "Ymwybyddiaeth isel"]
@@ -131,7 +132,39 @@ class TestGranting:
         with pytest.raises(BadRequest, match="at least 5 characters, a letter and a word of 3 letters or digits"):
             await grant(permissions, basis=Basis.BEST_INTERESTS, reason="x")
 
-    async def test_how_long_is_configured(self, store: SqliteStore, journal: Journal, clock: Hands) -> None:
+    @pytest.mark.parametrize("code", sorted(AT_THE_POINT_OF_CARE))
+    async def test_each_national_reason_of_the_point_of_care_is_kept_and_named(
+        self, permissions: Permissions, store: SqlStore, code: ReasonCode
+    ) -> None:
+        made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=COLLAPSED, reason_code=code)
+        assert await store.permission(made.id) == made
+        assert made.reason_code == code
+        with pytest.raises(BadRequest) as refused:
+            await grant(permissions, basis=Basis.BEST_INTERESTS, reason=COLLAPSED, reason_code=None)
+        assert f'"{code}"' in refused.value.told
+
+    def test_every_national_reason_has_its_words_and_its_place(self) -> None:
+        assert set(DISPLAY) == set(ReasonCode)
+        assert set(AT_THE_POINT_OF_CARE) | FOR_DISCLOSURE == set(ReasonCode)
+        assert not set(AT_THE_POINT_OF_CARE) & FOR_DISCLOSURE
+
+    async def test_best_interests_opens_a_privacy_officers_case_with_it(
+        self, permissions: Permissions, store: SqlStore
+    ) -> None:
+        made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=COLLAPSED)
+        [(_, file)] = await store.cases()
+        case = file.case
+        assert (case.kind, case.permission, case.patient) == (CaseKind.BEST_INTERESTS, made.id, made.patient)
+        assert (case.caller, case.name, case.opened_at) == (ASHA.key, ASHA.name, NOON)
+        [kept] = await store.rows()
+        assert (kept.row.cases, kept.row.bound) == ([case.id], bound_to(made, case))
+
+    async def test_the_patients_yes_opens_no_case(self, permissions: Permissions, store: SqlStore) -> None:
+        made = await grant(permissions)
+        [kept] = await store.rows()
+        assert (kept.row.cases, kept.row.bound, await store.cases()) == ([], bound_to(made), [])
+
+    async def test_how_long_is_configured(self, store: SqlStore, journal: Journal, clock: Hands) -> None:
         lasts = {Basis.PATIENT_AGREED: timedelta(minutes=5), Basis.BEST_INTERESTS: timedelta(minutes=2)}
         short = Permissions(store, SEALER, journal, Policy(), clock, lasts)
         assert (await grant(short)).expires_at == NOON + timedelta(minutes=5)
@@ -149,6 +182,20 @@ class TestGranting:
             ({"basis": Basis.BEST_INTERESTS, "reason": "12345 678"}, "permission.reason-missing", "reason"),
             ({"reason": "x" * (LONGEST_REASON + 1)}, "permission.reason-too-long", "reason"),
             (
+                {"basis": Basis.BEST_INTERESTS, "reason": COLLAPSED, "reason_code": None},
+                "permission.reason-code-missing",
+                "reasonCode",
+            ),
+            ({"reason_code": ReasonCode.EMERGENCY}, "permission.reason-code-not-needed", "reasonCode"),
+            *(
+                (
+                    {"basis": Basis.BEST_INTERESTS, "reason": COLLAPSED, "reason_code": code},
+                    "permission.reason-code-not-here",
+                    "reasonCode",
+                )
+                for code in sorted(FOR_DISCLOSURE)
+            ),
+            (
                 {"basis": Basis.BEST_INTERESTS, "reason": COLLAPSED, "scope": Scope.INCLUDING_SENSITIVE},
                 "permission.sensitive-needs-agreement",
                 "scope",
@@ -157,7 +204,7 @@ class TestGranting:
         ],
     )
     async def test_what_cannot_be_granted_is_a_clear_answer_and_a_row(
-        self, permissions: Permissions, store: SqliteStore, asked: dict[str, Any], rule: str, expression: str
+        self, permissions: Permissions, store: SqlStore, asked: dict[str, Any], rule: str, expression: str
     ) -> None:
         with pytest.raises(BadRequest) as refused:
             await grant(permissions, **asked)
@@ -173,7 +220,7 @@ class TestGranting:
         ],
     )
     async def test_each_basis_is_the_policys_to_allow(
-        self, permissions: Permissions, store: SqliteStore, policy: Policy, action: str, asked: dict[str, Any]
+        self, permissions: Permissions, store: SqlStore, policy: Policy, action: str, asked: dict[str, Any]
     ) -> None:
         policy.refused = {"ask-permission", "ask-best-interests"} - {action}
         await grant(permissions, **asked)
@@ -184,7 +231,7 @@ class TestGranting:
         assert await kinds(store) == [Kind.PERMISSION_GRANTED, Kind.REFUSAL]
 
     async def test_nobody_gets_one_for_a_patient_who_opted_out_in_an_emergency_neither(
-        self, permissions: Permissions, store: SqliteStore, journal: Journal, clock: Hands
+        self, permissions: Permissions, store: SqlStore, journal: Journal, clock: Hands
     ) -> None:
         choices = SharingChoices(store, SEALER, journal, Policy(), clock)
         await choices.record(ASHA, PATIENT, Choice.OPTED_OUT, StatedBy.PATIENT, Channel.PHONE, "r-0")
@@ -195,13 +242,46 @@ class TestGranting:
             assert refused.value.journalled is not None
         assert await kinds(store) == [Kind.SHARING_CHOICE, Kind.REFUSAL, Kind.REFUSAL]
         assert await permissions.own(ASHA, "r-9") == []
+        assert await store.cases() == []
+
+    async def test_who_opts_back_in_is_asked_anew(
+        self, permissions: Permissions, store: SqlStore, journal: Journal, clock: Hands
+    ) -> None:
+        """Whoever had a permission before the opt-out, and however long it would have lasted."""
+        mine = await grant(permissions)
+        theirs = await grant(permissions, dataclasses.replace(ASHA, user_id="u-2"))
+        ended = await grant(permissions, dataclasses.replace(ASHA, user_id="u-3"))
+        other = await grant(permissions, nhs_number="9990000026")
+        clock.now += timedelta(hours=1)
+        await permissions.withdraw(dataclasses.replace(ASHA, user_id="u-3"), ended.id, "r-1")
+        choices = SharingChoices(store, SEALER, journal, Policy(), clock)
+        out = await choices.record(ASHA, PATIENT, Choice.OPTED_OUT, StatedBy.PATIENT, Channel.PHONE, "r-2")
+        row = (await store.rows())[-1].row
+        after = [await store.permission(each.id) for each in (mine, theirs)]
+        assert [each.withdrawn_at for each in after if each] == [clock.now, clock.now]
+        assert row.bound == bound_to(out, *(each for each in after if each))
+        await choices.record(ASHA, PATIENT, Choice.OPTED_IN, StatedBy.PATIENT, Channel.PHONE, "r-3")
+        with pytest.raises(NoPermission):
+            await permissions.require(ASHA, PATIENT)
+        assert await permissions.require(ASHA, "9990000026") == other
+        new = await grant(permissions)
+        assert await permissions.require(ASHA, PATIENT) == new
+
+    async def test_saying_again_that_one_shares_ends_nothing(
+        self, permissions: Permissions, store: SqlStore, journal: Journal, clock: Hands
+    ) -> None:
+        made = await grant(permissions)
+        choices = SharingChoices(store, SEALER, journal, Policy(), clock)
+        await choices.record(ASHA, PATIENT, Choice.OPTED_IN, StatedBy.PATIENT, Channel.PHONE, "r-2")
+        assert await permissions.require(ASHA, PATIENT) == made
 
 
 class TestRequiring:
     async def test_without_one_the_answer_says_what_to_do(self, permissions: Permissions) -> None:
         with pytest.raises(NoPermission) as refused:
             await permissions.require(ASHA, PATIENT)
-        for words in ("POST /permissions", '"nhsNumber"', '"patient-agreed"', '"best-interests"', '"reason"'):
+        said = ("POST /permissions", '"nhsNumber"', '"patient-agreed"', '"best-interests"', '"reasonCode"', '"reason"')
+        for words in said:
             assert words in refused.value.told
         assert refused.value.rule == "permission.none"
 
@@ -241,7 +321,7 @@ class TestRequiring:
 
 
 class TestEnding:
-    async def test_ones_own_ends_at_once_and_is_a_row_once(self, permissions: Permissions, store: SqliteStore) -> None:
+    async def test_ones_own_ends_at_once_and_is_a_row_once(self, permissions: Permissions, store: SqlStore) -> None:
         made = await grant(permissions)
         for _ in range(2):
             await permissions.withdraw(ASHA, made.id, "r-2")
@@ -254,7 +334,7 @@ class TestEnding:
         assert ended.withdrawn_at == NOON
 
     async def test_somebody_elses_and_an_unknown_one_get_the_same_answer(
-        self, permissions: Permissions, store: SqliteStore
+        self, permissions: Permissions, store: SqlStore
     ) -> None:
         made = await grant(permissions)
         stranger = dataclasses.replace(ASHA, user_id="u-2")
@@ -276,7 +356,7 @@ class TestReading:
         assert await permissions.own(ASHA, "r-9") == [second, first]
 
     async def test_own_are_the_policys_to_allow_and_reading_them_is_a_row(
-        self, permissions: Permissions, store: SqliteStore, policy: Policy
+        self, permissions: Permissions, store: SqlStore, policy: Policy
     ) -> None:
         await permissions.own(ASHA, "r-2")
         kept = (await store.rows())[-1].row
@@ -287,7 +367,7 @@ class TestReading:
         assert (await kinds(store))[-1] is Kind.REFUSAL
 
     async def test_those_who_may_read_everybodys_about_a_patient_and_that_is_a_row(
-        self, permissions: Permissions, store: SqliteStore, policy: Policy
+        self, permissions: Permissions, store: SqlStore, policy: Policy
     ) -> None:
         mine, theirs = await grant(permissions), await grant(permissions, dataclasses.replace(ASHA, user_id="u-2"))
         await grant(permissions, nhs_number="9990000026")

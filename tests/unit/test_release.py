@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from gateway.manifest import ManifestLine
 from gateway.policy.model import Decision, Shown
 from gateway.release import release, release_row, source_lines
 from gateway.sealed import Sealer
-from gateway.store.sqlite import SqliteStore
+from tests.stores import Place
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PATIENT = "9990000018"
@@ -45,9 +44,9 @@ ASHA = Caller(
 class Gateway:
     """The parts around the last step, on one clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: Place) -> None:
         self.now = NOON
-        self.store = SqliteStore(folder, clock=self.clock)
+        self.store = place.open(clock=self.clock)
         self.journal = Journal(self.store, SEALER, lambda: "hash-now", self.clock)
         self.choices = SharingChoices(self.store, SEALER, self.journal, self.may, self.clock)
         self.permissions = Permissions(self.store, SEALER, self.journal, self.may, self.clock)
@@ -70,14 +69,17 @@ class Gateway:
             "items": [an_item("Observation", "17", Section.RESULTS)],
             "lines": [ManifestLine("RJ2", "Trust", Outcome.ANSWERED)],
         }
-        return release_row(self.journal, ASHA, "r-1", "POST /records", PATIENT, **(made | changes))
+        made |= changes
+        items = list(made["items"])
+        sent = [json.dumps(item.resource).encode() for item in items]
+        return release_row(
+            self.journal, ASHA, "r-1", "POST /records", PATIENT, **({"sent": sent} | made | {"items": items})
+        )
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    made = Gateway(tmp_path)
-    yield made
-    await made.store.aclose()
+def gateway(place: Place) -> Gateway:
+    return Gateway(place)
 
 
 def an_item(resource_type: str, original_id: str, section: Section | None, source: str = "RJ2") -> Item:
@@ -140,7 +142,9 @@ async def test_after_an_opt_out_there_is_no_release(gateway: Gateway) -> None:
     with pytest.raises(OptedOut):
         await release(gateway.store, row)
     await gateway.choices.record(ASHA, PATIENT, Choice.OPTED_IN, StatedBy.PATIENT, Channel.PHONE, "r-3")
-    assert await release(gateway.store, row) == 5
+    with pytest.raises(NoPermission):
+        await release(gateway.store, row)
+    assert await release(gateway.store, gateway.row(await gateway.granted())) == 7
 
 
 async def test_after_the_permissions_end_there_is_no_release(gateway: Gateway) -> None:

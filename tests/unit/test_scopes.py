@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.sdk.model import SECTION_OF_TYPE
-from gateway.caller.scopes import types_allowed
+from gateway.caller.scopes import lets_read, types_allowed
 
 ALL = frozenset(SECTION_OF_TYPE)
 
@@ -90,3 +90,19 @@ def test_a_token_with_scopes_for_resources_is_always_bounded(scopes: frozenset[s
     allowed = types_allowed(scopes)
     assert allowed is not None
     assert allowed <= ALL
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reads"),
+    [
+        ({"openid"}, True),
+        ({"user/AuditEvent.rs"}, True),
+        ({"user/AuditEvent.r", "user/AuditEvent.s"}, True),
+        ({"user/*.read"}, True),
+        ({"user/AuditEvent.r"}, False),
+        ({"user/Observation.rs"}, False),
+        ({"system/AuditEvent.rs"}, False),
+    ],
+)
+def test_types_outside_the_record_are_bounded_as_well(scopes: set[str], reads: bool) -> None:
+    assert lets_read(frozenset(scopes), "AuditEvent") is reads

@@ -33,6 +33,7 @@ def good(tmp_path: Path, **more: Any) -> dict[str, Any]:
         "public_url": "https://connectcare.example",
         "data_dir": str(tmp_path / "data"),
         "key_file": str(tmp_path / "master.key"),
+        "checkpoint_key": str(tmp_path / "checkpoint.key"),
         "issuers": [ISSUER],
         **more,
     }

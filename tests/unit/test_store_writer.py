@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import AuditUnavailable
+from gateway.store.connection import Connection
+from gateway.store.schema.sqlite import migrate
+from gateway.store.sqlite import SqliteConnection
 from gateway.store.writer import MOST_IN_A_BATCH, Writer
 
 
@@ -33,19 +36,20 @@ class Faulty(sqlite3.Connection):
 def connection(tmp_path: Path) -> Faulty:
     faulty = sqlite3.connect(tmp_path / "t.db", isolation_level=None, check_same_thread=False, factory=Faulty)
     faulty.execute("PRAGMA journal_mode = WAL")
+    migrate(faulty)
     faulty.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
     return faulty
 
 
 @pytest.fixture
 def writer(connection: Faulty) -> Iterator[Writer]:
-    made = Writer(connection, max_waiting=500)
+    made = Writer(SqliteConnection(connection), max_waiting=500)
     yield made
     made.stop()
 
 
-def insert(n: int) -> Callable[[sqlite3.Connection], int]:
-    def work(connection: sqlite3.Connection) -> int:
+def insert(n: int) -> Callable[[Connection], int]:
+    def work(connection: Connection) -> int:
         connection.execute("INSERT INTO t VALUES (?)", (n,))
         return n
 
@@ -66,7 +70,7 @@ async def held(writer: Writer) -> AsyncIterator[None]:
     """The thread is busy with a job for as long as the block lasts: what is asked for meanwhile makes one batch."""
     began, goes_on = threading.Event(), threading.Event()
 
-    def wait(_: sqlite3.Connection) -> None:
+    def wait(_: Connection) -> None:
         began.set()
         assert goes_on.wait(10)
 
@@ -79,7 +83,7 @@ async def held(writer: Writer) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def asked(writer: Writer, *works: Callable[[sqlite3.Connection], Any]) -> list[asyncio.Task[Any]]:
+async def asked(writer: Writer, *works: Callable[[Connection], Any]) -> list[asyncio.Task[Any]]:
     """The works, waiting in the queue."""
     tasks = [asyncio.ensure_future(writer.run(work)) for work in works]
     await asyncio.sleep(0)
@@ -101,7 +105,7 @@ async def test_what_is_acknowledged_can_be_read_by_another_connection_at_once(wr
 
 
 async def test_a_job_that_raises_is_rolled_back_alone(writer: Writer, tmp_path: Path) -> None:
-    def half(connection: sqlite3.Connection) -> None:
+    def half(connection: Connection) -> None:
         connection.execute("INSERT INTO t VALUES (50)")
         raise LookupError("on second thoughts")
 
@@ -157,7 +161,7 @@ async def test_a_rollback_that_fails_too_is_survived(writer: Writer, connection:
 async def test_a_transaction_that_sqlite_rolls_back_itself_fails_whole(writer: Writer, tmp_path: Path) -> None:
     """As SQLite does by itself where the disk is full: what came before in the batch is lost too, and must say so."""
 
-    def full(connection: sqlite3.Connection) -> None:
+    def full(connection: Connection) -> None:
         connection.execute("INSERT OR ROLLBACK INTO t VALUES (1)")
 
     async with held(writer):
@@ -170,7 +174,7 @@ async def test_a_transaction_that_sqlite_rolls_back_itself_fails_whole(writer: W
 async def test_a_job_that_ends_the_transaction_can_not_let_the_next_commit_alone(
     writer: Writer, tmp_path: Path
 ) -> None:
-    def swallows(connection: sqlite3.Connection) -> None:
+    def swallows(connection: Connection) -> None:
         connection.execute("ROLLBACK")
 
     async with held(writer):
@@ -181,7 +185,7 @@ async def test_a_job_that_ends_the_transaction_can_not_let_the_next_commit_alone
 
 
 async def test_a_full_queue_refuses_at_once(connection: Faulty, tmp_path: Path) -> None:
-    writer = Writer(connection, max_waiting=3)
+    writer = Writer(SqliteConnection(connection), max_waiting=3)
     async with held(writer):
         waiting = await asked(writer, insert(1), insert(2), insert(3))
         with pytest.raises(AuditUnavailable, match="3 rows wait"):
@@ -193,7 +197,7 @@ async def test_a_full_queue_refuses_at_once(connection: Faulty, tmp_path: Path) 
 
 
 async def test_a_waiter_that_goes_away_breaks_nothing_and_its_row_is_written(writer: Writer, tmp_path: Path) -> None:
-    def refuses(_: sqlite3.Connection) -> None:
+    def refuses(_: Connection) -> None:
         raise LookupError("nobody hears this")
 
     async with held(writer):
@@ -227,7 +231,7 @@ async def test_nothing_is_committed_to_a_file_that_is_no_longer_there(connection
     def gone() -> None:
         raise FileNotFoundError("no such file")
 
-    writer = Writer(connection, max_waiting=9, still_there=gone)
+    writer = Writer(SqliteConnection(connection, gone), max_waiting=9)
     with pytest.raises(AuditUnavailable, match="no such file"):
         await writer.run(insert(1))
     writer.stop()
@@ -237,7 +241,7 @@ async def test_nothing_is_committed_to_a_file_that_is_no_longer_there(connection
 def test_a_loop_that_was_closed_meanwhile_does_not_stop_the_thread(writer: Writer, tmp_path: Path) -> None:
     began, goes_on = threading.Event(), threading.Event()
 
-    def slow(connection: sqlite3.Connection) -> None:
+    def slow(connection: Connection) -> None:
         began.set()
         assert goes_on.wait(10)
         connection.execute("INSERT INTO t VALUES (1)")
@@ -254,7 +258,7 @@ def test_a_loop_that_was_closed_meanwhile_does_not_stop_the_thread(writer: Write
 
 
 async def test_stopping_commits_what_waits_and_refuses_what_comes(connection: Faulty, tmp_path: Path) -> None:
-    writer = Writer(connection, max_waiting=200)
+    writer = Writer(SqliteConnection(connection), max_waiting=200)
     async with held(writer):
         tasks = await asked(writer, *(insert(n) for n in range(150)))
         stopping = asyncio.ensure_future(asyncio.to_thread(writer.stop))
@@ -265,3 +269,20 @@ async def test_stopping_commits_what_waits_and_refuses_what_comes(connection: Fa
     assert await asyncio.gather(*tasks) == list(range(150))
     assert writer.stop() is False
     assert kept(tmp_path) == list(range(150))
+
+
+async def test_nobody_waits_for_ever_for_a_disk_that_hangs(connection: Faulty, tmp_path: Path) -> None:
+    writer = Writer(SqliteConnection(connection), max_waiting=9, answer_seconds=0.05)
+    goes_on = threading.Event()
+
+    def hangs(connection: Connection) -> None:
+        assert goes_on.wait(10)
+        connection.execute("INSERT INTO t VALUES (1)")
+
+    with pytest.raises(AuditUnavailable, match=r"no answer within 0\.05 s"):
+        await writer.run(hangs)
+    with pytest.raises(AuditUnavailable, match="no answer"):
+        await writer.run(insert(2))
+    goes_on.set()
+    writer.stop()
+    assert kept(tmp_path) == [1, 2], "what was asked for is journalled, though nobody was told"

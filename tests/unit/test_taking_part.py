@@ -41,6 +41,7 @@ def settings(tmp_path: Path, *entries: dict[str, Any], rows: str = ROWS, **more:
         public_url="https://connectcare.example",
         data_dir=tmp_path / "data",
         key_file=tmp_path / "key",
+        checkpoint_key=tmp_path / "checkpoint.key",
         issuers=[issuer],
         organisations_file=file,
         **more,

@@ -21,6 +21,9 @@ _TOGETHER = 4
 BESIDE = [mutant for mutant in MUTANTS if not mutant.alone]
 GROUPS = [BESIDE[first : first + _TOGETHER] for first in range(0, len(BESIDE), _TOGETHER)]
 GROUPS += [[mutant] for mutant in MUTANTS if mutant.alone]
+QUICK = 5
+"""Every so many groups run each time; all of them in the slow suite."""
+PARAMETERS = [pytest.param(one, marks=pytest.mark.slow if place % QUICK else ()) for place, one in enumerate(GROUPS)]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ async def test_the_reference_passes_every_case_and_skips_none(books: Holdings) -
     assert [result.number for result in results] == list(ALL)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: "-".join(mutant.__name__ for mutant in group))
+@pytest.mark.parametrize("group", PARAMETERS, ids=lambda group: "-".join(mutant.__name__ for mutant in group))
 async def test_a_mutant_fails_its_own_case_and_no_other(group: Sequence[type[Reference]], books: Holdings) -> None:
     fallen = await asyncio.gather(*(_fallen(mutant, books) for mutant in group))
     await close_what_was_left_open()

@@ -1,0 +1,1 @@
+"""Copies of the journal elsewhere: each follows it by position, so that the journal itself is the outbox."""

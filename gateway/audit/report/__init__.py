@@ -1,0 +1,1 @@
+"""The patient's access report: who looked, why, what they saw, what was refused; and proof that it is all."""

@@ -1,0 +1,89 @@
+"""Makes access reports for those whom policy lets (privacy officers); refuses others, and that's a row too.
+
+Whoever lets patients ask for themselves one day hands their own number to the same `ReportMaker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway import log
+from gateway.audit.checkpoints import LogForked
+from gateway.audit.journal import Journal
+from gateway.audit.log.checkpoint import NotSigned
+from gateway.audit.log.notary import NoSignature
+from gateway.audit.log.patient_map import MapDamaged
+from gateway.audit.report.make import NotProven, ReportMaker
+from gateway.audit.report.model import Period, Report
+from gateway.audit.report.opened import is_moment
+from gateway.audit.row import Kind
+from gateway.caller.model import Caller
+from gateway.choice.may import MAKE_REPORT, May, demand
+from gateway.choice.number import nhs_number_of
+from gateway.errors import BadRequest
+from gateway.store.kept import LogDamaged
+
+DOOR: Final = "POST /access-reports"
+_STEPS: Final = 20
+"""Checkpoints at most that one report waits for: each takes in some thousands of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """The reports of one gateway. `checkpoint` signs what isn't signed yet, and says whether there was any."""
+
+    maker: ReportMaker
+    journal: Journal
+    may: May
+    checkpoint: Callable[[], Awaitable[bool]]
+
+    async def make(
+        self, caller: Caller, nhs_number: str, period: Period, request_id: str, *, door: str = DOOR
+    ) -> Report:
+        """The report, whose last line says that it was made, by whom. That row is on the disk before anything is read.
+
+        Raises Refusal, BadRequest for a wrong NHS number or a period in which nothing can be, and NotProven where the
+        journal can't be proven.
+        """
+        async with self.journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self.may, MAKE_REPORT, caller)
+            patient = nhs_number_of(nhs_number)
+            _check(period)
+        row = self.journal.row(
+            Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=f"access report{_said(period)}"
+        )
+        await self._sign_up_to(await self.journal.append(row))
+        return await self.maker.make(patient, period)
+
+    async def _sign_up_to(self, seq: int) -> None:
+        """Have all rows up to this one signed. Where nobody signs now, the report says what isn't proven yet; where the
+        journal isn't the one that was signed before, there is none."""
+        try:
+            for _ in range(_STEPS):
+                newest = await self.maker.store.newest_checkpoint()
+                if (newest is not None and newest.size >= seq) or not await self.checkpoint():
+                    return
+        except (NoSignature, MapDamaged) as error:
+            log.failed("report.not-signed", error, alarm="checkpoint-failed")
+        except (LogForked, LogDamaged, NotSigned) as error:
+            raise NotProven(str(error)) from error
+
+
+def _check(period: Period) -> None:
+    for name, moment in (("since", period.since), ("until", period.until)):
+        if moment is not None and not is_moment(moment):
+            raise BadRequest(
+                f"{name} must be a time of our days, with its time zone: 2026-05-03T00:00:00Z.",
+                rule="report.period",
+                expression=name,
+            )
+    if period.since is not None and period.until is not None and period.since >= period.until:
+        raise BadRequest("since must be before until.", rule="report.period", expression="since")
+
+
+def _said(period: Period) -> str:
+    named: tuple[tuple[str, datetime | None], ...] = (("since", period.since), ("until", period.until))
+    return "".join(f" {name}={moment.isoformat()}" for name, moment in named if moment is not None)

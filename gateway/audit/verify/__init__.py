@@ -1,0 +1,1 @@
+"""Recomputes a journal from its bytes and holds it against what was signed, from a public key that was pinned."""

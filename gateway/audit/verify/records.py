@@ -1,0 +1,131 @@
+"""Whether the choices, permissions and cases are those that the journal's rows vouch for (`Row.bound`).
+
+Each record was written in the transaction of a row that holds its digest; where that row was erased, the row that says
+so holds it now. So a record that was changed, added, removed or put into another order since shows, though its own
+table isn't hashed into the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, TypeAlias, get_type_hints
+
+import msgspec
+
+from gateway.audit.bound import digest_of, id_of
+from gateway.audit.verify.evidence import Evidence, RawRecord, Unreadable
+from gateway.audit.verify.findings import Findings
+from gateway.audit.verify.rows import Bound
+from gateway.choice.model import Permission, SharingChoice
+from gateway.desk.model import Case, CaseEntry
+from gateway.store.moments import from_micros
+
+Record: TypeAlias = SharingChoice | Permission | Case | CaseEntry
+_Vouching: TypeAlias = dict[str, list[Bound]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of records: its name, and what its records are and are called."""
+
+    name: str
+    type: type[Record]
+    called: str
+
+
+TABLES: Final = (
+    Table("sharing_choice", SharingChoice, "sharing choice"),
+    Table("permission", Permission, "permission"),
+    Table("privacy_case", Case, "case"),
+    Table("case_entry", CaseEntry, "entry of a case"),
+)
+_COLUMN_OF: Final = {"case": "case_id", "by": "by_user"}
+"""Columns that aren't called as the field is: SQL has the words for itself."""
+
+
+def check_records(evidence: Evidence, bound: Iterable[Bound], findings: Findings) -> int:
+    """Hold every record against the rows; returns how many records there are."""
+    vouching: _Vouching = {}
+    for one in sorted(bound, key=lambda each: each.seq):
+        vouching.setdefault(one.record, []).append(one)
+    count = sum(_check_table(evidence, table, vouching, findings) for table in TABLES)
+    for record, rows in vouching.items():
+        for row in rows:
+            findings.add(row.seq, f"vouches for the record {_shown(record)}, which isn't there")
+    return count
+
+
+def _check_table(evidence: Evidence, table: Table, vouching: _Vouching, findings: Findings) -> int:
+    count, numbers, written = 0, dict[Any, int](), dict[Any, int]()
+    try:
+        for raw in evidence.records(table.name):
+            count += 1
+            group, name = raw.get("case_id"), _shown(raw.get("id", raw.get("case_id")))
+            numbers[group] = numbers.get(group, 0) + 1
+            if raw.get("number") != numbers[group]:
+                findings.add(None, f"{table.called} {name} isn't number {numbers[group]}")
+            seq = _check_record(raw, table, vouching, findings)
+            if seq is not None and seq < written.get(group, 0):
+                findings.add(None, f"{table.called} {name} isn't where it was committed")
+            written[group] = seq or written.get(group, 0)
+    except Unreadable as error:
+        findings.add(None, f"the records of {table.name} can't be read ({error})")
+    return count
+
+
+def _check_record(raw: RawRecord, table: Table, vouching: _Vouching, findings: Findings) -> int | None:
+    """Hold one record against the rows that vouch for it; returns the number of the one that wrote it."""
+    try:
+        record = _record(raw, table.type)
+        wanted = _digests(record)
+    except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, KeyError):
+        name = _shown(raw.get("id", raw.get("case_id")))
+        findings.add(None, f"{table.called} {name} holds values that none can have")
+        return None
+    rows = vouching.pop(id_of(record), [])
+    problem = _problem([row.digest for row in rows], wanted)
+    if problem:
+        at = f" (row {rows[-1].seq:,})" if rows else ""
+        findings.add(None, f"{table.called} {_shown(id_of(record))} {problem}{at}")
+    return rows[0].seq if rows else None
+
+
+def _problem(digests: Sequence[str], wanted: Sequence[str]) -> str:
+    """Why the rows' digests aren't those of the record; "" where they are."""
+    if list(digests) == list(wanted):
+        return ""
+    if not digests:
+        return "is vouched for by no row of the journal: it was added"
+    return "isn't what the journal vouches for: it was changed"
+
+
+def _digests(record: Record) -> list[str]:
+    """The digests that rows must hold, in order: as it was made; for an ended permission, as it stands, too."""
+    if isinstance(record, Permission) and record.withdrawn_at is not None:
+        return [digest_of(msgspec.structs.replace(record, withdrawn_at=None)), digest_of(record)]
+    return [digest_of(record)]
+
+
+def _record(raw: RawRecord, kind: type[Record]) -> Record:
+    """The record of these columns. Raises what the conversion raises where they can't be one."""
+    dated = _dated(kind)
+    values: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        value = raw[_COLUMN_OF.get(name, name)]
+        values[name] = from_micros(value) if name in dated and value is not None else value
+    return msgspec.convert(values, kind)
+
+
+@cache
+def _dated(kind: type[Record]) -> frozenset[str]:
+    """Fields that a store keeps as microseconds."""
+    hints: Mapping[str, Any] = get_type_hints(kind)
+    return frozenset(name for name, hint in hints.items() if hint in (datetime, datetime | None))
+
+
+def _shown(name: object) -> str:
+    """An id as it may be shown: short, and nothing that a terminal acts on."""
+    return "".join(each for each in str(name)[:80] if each.isprintable())

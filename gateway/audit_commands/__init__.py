@@ -1,0 +1,1 @@
+"""What `connectcare audit` runs: one module a command."""

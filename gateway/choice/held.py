@@ -1,0 +1,132 @@
+"""Permissions that somebody holds: found when they look, listed for those who may, and ended on the patient's word."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.audit.bound import bound_to
+from gateway.audit.journal import Journal
+from gateway.audit.row import Kind
+from gateway.caller.model import Caller
+from gateway.choice.may import (
+    ASK_BEST_INTERESTS,
+    READ_OWN_PERMISSIONS,
+    READ_PERMISSIONS,
+    WITHDRAW_PERMISSIONS,
+    May,
+    allowed,
+    demand,
+)
+from gateway.choice.model import Channel, Permission, StatedBy
+from gateway.choice.number import nhs_number_of
+from gateway.choice.refusals import no_permission
+from gateway.errors import NotFound
+from gateway.sealed import Sealer
+from gateway.store.interface import Store
+from gateway.store.moments import Clock
+
+
+class HeldPermissions:
+    """Finds, lists and ends permissions. Whatever ends one, or is refused, is a row in the same transaction."""
+
+    def __init__(self, store: Store, sealer: Sealer, journal: Journal, may: May, clock: Clock) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._journal = journal
+        self._may = may
+        self._clock = clock
+
+    async def require(self, caller: Caller, nhs_number: str) -> Permission:
+        """The newest permission that holds now. Raises NoPermission, whose text says how to get one.
+
+        The pipeline calls it before anyone is asked, and writes the refusal's row.
+        """
+        tag = self._sealer.patient_tag(nhs_number_of(nhs_number))
+        permission = await self._store.permission_for(caller.key, tag, self._clock())
+        if permission is None:
+            raise no_permission(best_interests=allowed(self._may, ASK_BEST_INTERESTS, caller))
+        return permission
+
+    async def own(self, caller: Caller, request_id: str, *, door: str = "GET /permissions") -> list[Permission]:
+        """The caller's own permissions, newest first, ended ones too, for those whom policy lets have any.
+
+        They name patients: that they were read is on the disk before anything is returned.
+        """
+        async with self._journal.refusals(caller, request_id, door):
+            demand(self._may, READ_OWN_PERMISSIONS, caller)
+        await self._journal.append(
+            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, subject="own permissions")
+        )
+        return await self._store.permissions_of(caller.key)
+
+    async def about(
+        self, caller: Caller, nhs_number: str, request_id: str, *, door: str = "POST /permissions/_search"
+    ) -> list[Permission]:
+        """Everybody's permissions about a patient, newest first, for those whom policy lets read them.
+
+        That they were read is on the disk before anything is returned.
+        """
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self._may, READ_PERMISSIONS, caller)
+            patient = nhs_number_of(nhs_number)
+        await self._journal.append(
+            self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject="permissions")
+        )
+        return await self._store.permissions_about(self._sealer.patient_tag(patient))
+
+    def may_read(self, caller: Caller) -> bool:
+        """Whether policy lets this caller know of other people's permissions."""
+        return allowed(self._may, READ_PERMISSIONS, caller)
+
+    async def withdraw(
+        self, caller: Caller, permission_id: str, request_id: str, *, door: str = "DELETE /permissions/{id}"
+    ) -> None:
+        """End one's own permission; again is harmless. Raises NotFound for an unknown one and for somebody else's."""
+        permission = await self._own(caller, permission_id, request_id, door)
+        moment = self._clock()
+        row = self._journal.row(
+            Kind.PERMISSION_WITHDRAWN,
+            caller,
+            request_id,
+            door,
+            nhs_number=self._sealer.open_patient(permission.sealed_patient),
+            permission=permission,
+        )
+        ended = msgspec.structs.replace(permission, withdrawn_at=moment)
+        await self._store.withdraw(permission.id, moment, msgspec.structs.replace(row, bound=bound_to(ended)))
+
+    async def withdraw_all(
+        self,
+        caller: Caller,
+        nhs_number: str,
+        stated_by: StatedBy,
+        channel: Channel,
+        request_id: str,
+        *,
+        door: str = "POST /permissions/_withdraw",
+    ) -> list[str]:
+        """End everybody's permissions about a patient, on the patient's word; the ids of those that still held.
+
+        In force everywhere when this returns: a record that is being put together isn't released any more. Raises
+        Refusal where policy doesn't let this caller take the patient's word, BadRequest for a wrong NHS number.
+        """
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self._may, WITHDRAW_PERMISSIONS, caller)
+            patient = nhs_number_of(nhs_number)
+        row = self._journal.row(
+            Kind.PERMISSION_WITHDRAWN,
+            caller,
+            request_id,
+            door,
+            nhs_number=patient,
+            detail=f"all, stated by {stated_by.value}, by {channel.value}",
+            subject="permissions",
+        )
+        return await self._store.withdraw_all(self._sealer.patient_tag(patient), self._clock(), row)
+
+    async def _own(self, caller: Caller, permission_id: str, request_id: str, door: str) -> Permission:
+        async with self._journal.refusals(caller, request_id, door):
+            permission = await self._store.permission(permission_id)
+            if permission is None or permission.caller != caller.key:
+                raise NotFound("You have no permission with this id.", rule="permission.not-yours")
+        return permission

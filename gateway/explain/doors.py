@@ -1,0 +1,36 @@
+"""Which door a row went through: the action that the policy was asked about."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from gateway.audit.row import Kind, Row
+from gateway.choice.may import (
+    ASK_BEST_INTERESTS,
+    ASK_PERMISSION,
+    DISCLOSE,
+    OPEN_RECORD,
+    RECORD_CHOICE,
+)
+from gateway.choice.model import Basis
+
+_FIND_PERSON: Final = "find-person"
+_REFUSED: Final = re.compile(r"policy refused ([a-z][a-z-]{1,63})", re.ASCII)
+_OF_KIND: Final = {
+    Kind.RELEASE: OPEN_RECORD,
+    Kind.DISCLOSURE: DISCLOSE,
+    Kind.PERSON_ANSWERED: _FIND_PERSON,
+    Kind.SHARING_CHOICE: RECORD_CHOICE,
+}
+_OF_BASIS: Final = {Basis.PATIENT_AGREED.value: ASK_PERMISSION, Basis.BEST_INTERESTS.value: ASK_BEST_INTERESTS}
+
+
+def action_of(row: Row) -> str | None:
+    """The door that was opened, or that refused; None where the row doesn't say."""
+    if row.kind is Kind.REFUSAL:
+        refused = _REFUSED.fullmatch(row.detail)
+        return refused.group(1) if refused else None
+    if row.kind in (Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED):
+        return _OF_BASIS.get(row.basis or "")
+    return _OF_KIND.get(row.kind)

@@ -1,0 +1,94 @@
+"""Rules that stand in no policy: checks of the gateway itself, what each means and what makes the thing possible.
+
+By exact id, or by the family before the first full stop. A test walks over every rule id in the code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.choice.refusals import NO_PERMISSION, OPTED_OUT, PERMISSION_ENDED
+
+_MEND: Final = "The request was wrong in itself: mended, it would have been asked."
+_TRY_AGAIN: Final = "Tried again later, it may be answered."
+
+REFUSALS: Final[dict[str, tuple[str, str]]] = {
+    OPTED_OUT: (
+        "The patient had opted out of Connect Care, so there was no record to show.",
+        "The patient can opt back in at any time (POST /sharing-choices). What a statute or a court requires isn't "
+        "barred by an opt-out: that is a disclosure (POST /disclosures).",
+    ),
+    NO_PERMISSION: (
+        "The caller held no permission to see this patient's record at that moment.",
+        "The patient's agreement at the point of care (POST /permissions, patient-agreed); or, for a role that may "
+        "decide it, the best interests of a patient who can't answer.",
+    ),
+    PERMISSION_ENDED: (
+        "The permission ended, by its time or by the patient's word, before the record could be shown.",
+        "A new permission: the patient is asked again.",
+    ),
+    "permission.replaced": ("A newer permission had taken this one's place.", "Extending the newest one."),
+    "permission.not-yours": ("The permission is not this caller's.", "Nobody uses or reads another's permission."),
+    "patient.unknown": (
+        "No organisation that takes part knew a patient with this NHS number.",
+        "The right NHS number, or an organisation that knows the patient joining.",
+    ),
+    "patient.birth-date-differs": (
+        "The birth date was not the one that the organisations hold for this NHS number.",
+        "The right NHS number and birth date, checked with the patient.",
+    ),
+    "register.superseded": (
+        "The national register has replaced this NHS number by another.",
+        "The patient's current NHS number.",
+    ),
+    "register.invalidated": ("The national register says that this number is nobody's.", "The right NHS number."),
+    "read.not-found": (
+        "No such resource was among what this caller may be shown: it doesn't exist, or it is withheld.",
+        "Where it exists: a role, permission or scope under which the policy shows it.",
+    ),
+    "fault": ("The gateway itself failed.", _TRY_AGAIN),
+    "no-audit-no-data": ("The journal couldn't be written, so nothing was shown.", _TRY_AGAIN),
+    "filter.misplaced": (
+        "The organisation's connector put it under a section that isn't its own, so no rule could judge it.",
+        "The connector mended.",
+    ),
+    "filter.unshowable": (
+        "What may be shown of it would not have been valid or true.",
+        "A role or permission that sees it whole.",
+    ),
+    "whereabouts.sensitive": (
+        "The patient's whereabouts are restricted: what tells where they live or are registered is shown to nobody.",
+        "The restriction lifted by those who set it.",
+    ),
+    "whereabouts.unchecked": (
+        "Whether the patient's whereabouts are restricted couldn't be checked, so they were shown to nobody.",
+        "The national register answering.",
+    ),
+}
+FAMILIES: Final[dict[str, tuple[str, str]]] = {
+    "audit": ("The question to the audit was wrong in itself.", _MEND),
+    "body": ("The request's body couldn't be taken.", _MEND),
+    "caller": (
+        "The token was genuine, and its holder may not use Connect Care in that way.",
+        "A sign-in as a person, in one role that takes part, in an organisation that takes part, for direct care.",
+    ),
+    "choice": ("The sharing choice was not stated as it must be.", _MEND),
+    "consent": ("There is no such consent here.", _MEND),
+    "desk": ("The privacy officer's desk doesn't allow that step.", "A step that the case's state allows."),
+    "disclosure": ("The disclosure was not claimed as it must be.", _MEND),
+    "host": ("The request was addressed to another name.", _MEND),
+    "nhs-number": ("What was given is no NHS number.", "The right NHS number, checked with the patient."),
+    "permission": ("The permission was not asked for as it must be.", _MEND),
+    "register": ("The national register couldn't say who the patient is.", _TRY_AGAIN),
+    "representation": ("The caller wanted another form than FHIR JSON.", _MEND),
+    "route": ("There is no such door.", _MEND),
+    "scope": ("The application's token doesn't let it ask this.", "A token with the scope."),
+    "search": ("The search was not one that is offered.", _MEND),
+    "sources": ("Too few organisations could answer to show anything.", _TRY_AGAIN),
+    "token": ("The access token couldn't be accepted.", "A new sign-in."),
+}
+
+
+def said_of(rule: str) -> tuple[str, str] | None:
+    """(what the check means, what would have made it possible); None for a rule that is in nobody's list."""
+    return REFUSALS.get(rule) or FAMILIES.get(rule.partition(".")[0])

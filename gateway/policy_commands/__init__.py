@@ -1,0 +1,1 @@
+"""What `connectcare policy` runs besides the matrix: one module a command."""

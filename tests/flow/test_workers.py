@@ -1,0 +1,102 @@
+"""Several processes beside each other on one database, as `connectcare serve --workers` runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.flow.test_start import run_cli, write
+from tests.processes import Gateway, organisation
+from tests.stores import PostgresPlace
+
+WORKERS = 3
+
+
+def sessions(place: PostgresPlace) -> int:
+    """How many connections write to the database."""
+    found = place.run(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'COMMIT|log_state|pulse'"
+    )
+    return int(found[0][0])
+
+
+def wait_until(true: object, seconds: float = 60) -> None:
+    assert callable(true)
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started, but multiprocessing's own tracker."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"spawn_main" in command:
+            found.append(int(child))
+    return found
+
+
+@pytest.fixture
+def running(tmp_path: Path, postgres_place: PostgresPlace) -> Iterator[Gateway]:
+    made = Gateway(
+        tmp_path,
+        "http://127.0.0.1:9/demo",
+        [organisation("RJ2", "acute-trust", "http://127.0.0.1:9/fhir") | {"stage": "planned"}],
+        {"database": postgres_place.url},
+        workers=WORKERS,
+    )
+    made.configure()
+    made.start()
+    yield made
+    made.stop()
+
+
+def ask(running: Gateway) -> int:
+    """A door that nobody may pass without signing in: it leaves a row."""
+    request = urllib.request.Request(f"{running.base}/fhir/R4/Patient/9990000018", headers={"Connection": "close"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_each_worker_answers_and_one_that_dies_is_started_anew(running: Gateway, postgres_place: PostgresPlace) -> None:
+    wait_until(lambda: len(children(running.pid)) == WORKERS)
+    first = children(running.pid)
+    assert {ask(running) for _ in range(40)} == {401}
+    [(rows, size)] = postgres_place.run("SELECT count(*), (SELECT size FROM log_state) FROM journal")
+    assert rows == size >= 40
+    os.kill(first[0], signal.SIGKILL)
+    wait_until(lambda: len(children(running.pid)) == WORKERS and first[0] not in children(running.pid))
+    wait_until(lambda: ask(running) == 401)
+    assert (running.folder / "gateway.log").read_text().count("gateway.started") >= WORKERS
+
+
+def test_more_than_one_worker_needs_postgresql(tmp_path: Path) -> None:
+    done = run_cli("serve", "--config", str(write(tmp_path)), "--port", "0", "--workers", "2")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "2 workers need PostgreSQL: a SQLite store has one writing process. Add database to the settings, or leave "
+        "--workers out."
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_its_database_no_gateway_starts(tmp_path: Path, postgres_place: PostgresPlace, workers: str) -> None:
+    host = psycopg.conninfo.conninfo_to_dict(postgres_place.url)["host"]
+    file = write(tmp_path, database=f"postgresql:///nowhere?host={host}")
+    done = run_cli("serve", "--config", str(file), "--port", "0", "--workers", workers)
+    assert done.returncode == 1
+    assert "The database nowhere on" in done.stderr.strip().splitlines()[-1]
+    assert "gateway.started" not in done.stderr
