@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +15,14 @@ from uvicorn.supervisors import Multiprocess
 from gateway import log, startup
 from gateway.app import Outside, assemble, close, create_app
 from gateway.settings import Settings, SettingsError
+
+_LONGEST_SILENCE: Final = 60
+"""Seconds in which a worker needn't answer its supervisor: a busy machine takes some to start one, and one that stands
+still for a while must not be killed with its answers half sent."""
+
+_WORKER_SECONDS: Final = 30
+"""How long a worker may not answer the supervisor before it's taken for dead: on a busy machine it takes its time to
+start."""
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
@@ -41,7 +49,9 @@ def _serve_together(settings: Settings, host: str, port: int, workers: int) -> N
     """uvicorn's supervisor starts the workers, and starts anew one that died. What would stop every one of them is
     found out before, and told once."""
     asyncio.run(_rehearse(settings))
-    config = _config(Worker(settings), host, port, factory=True, workers=workers)
+    config = _config(
+        Worker(settings), host, port, factory=True, workers=workers, timeout_worker_healthcheck=_LONGEST_SILENCE
+    )
     supervisor = Multiprocess(config, [config.bind_socket()])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):

@@ -1,4 +1,4 @@
-"""Whole stores with realistic rows, made quickly: for tests of verification, and for benches of what a long journal costs.
+"""Whole stores with realistic rows, made quickly: for tests of verification, and for benches of long journals.
 
 Rows go through the very functions that a gateway's transactions are made of, in transactions of thousands, and
 checkpoints are signed on the way. Nothing is fast-forwarded: every salt, leaf, chain and map node is real.
@@ -309,7 +309,7 @@ def _release(world: _World, who: Who, tag: str, permission: Permission, intent: 
         scope=permission.scope.value,
         status=200,
         sources={ods: SourceLine(outcome="answered", took_ms=12.5) for ods, _ in _ORGANISATIONS[:3]},
-        seen={section: count // 5 + 1 for section in _SECTIONS},
+        seen=dict.fromkeys(_SECTIONS, count // 5 + 1),
         seen_ids={f"prefix{permission.id[-6:]}".ljust(39, "a"): digests},
         withheld={"label.sensitive.identity-only": 2},
         intent=intent,

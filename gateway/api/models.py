@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,7 +67,7 @@ class PermissionRequest(_Body):
 class ExtensionRequest(_Body):
     """The patient was asked again; or, in their best interests, why they still can't be."""
 
-    patientAsked: bool = Field(default=False, strict=True)  # noqa: N815
+    patientAsked: Literal[True, False] = False  # noqa: N815 - and not every word that might mean yes
     reason: str = Field(default="", max_length=500)
     reasonCode: ReasonCode | None = None  # noqa: N815
 

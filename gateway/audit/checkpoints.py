@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 from gateway import log
 from gateway.audit.log.checkpoint import Checkpoint, PublicKey, SigningKey, open_note
-from gateway.audit.log.patient_map import EMPTY, updated
-from gateway.audit.log.signer import LocalSigner, Signer, SignerClient, sign_extending
+from gateway.audit.log.patient_map import EMPTY, MapDamaged, updated
+from gateway.audit.log.signer import LocalSigner, Signer, SignerAhead, SignerClient, sign_extending
 from gateway.store.interface import CheckpointStore, LogStore
 from gateway.store.kept import KeptCheckpoint
 from gateway.store.moments import Clock
@@ -122,9 +122,11 @@ class Checkpointer:
             log.failed("checkpoint.unfinished", error, alarm="checkpoint-failed")
 
     async def _run(self) -> None:
-        while not self._ends.is_set():
+        ending = False
+        while not ending:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ends.wait(), self._rest())
+            ending = self._ends.is_set()
             await self._attempt()
 
     def _rest(self) -> float:
@@ -164,8 +166,13 @@ class Checkpointer:
             raise LogForked("the rows aren't those that the newest checkpoint signed")
         if size == before:
             return False
-        checkpoint, changes = await self._made(before, size, newest.map_root if newest is not None else EMPTY)
-        note = await sign_extending(self._signer, checkpoint, self._store.range_hash)
+        try:
+            checkpoint, changes = await self._made(before, size, newest.map_root if newest is not None else EMPTY)
+            note = await sign_extending(self._signer, checkpoint, self._store.range_hash)
+        except (MapDamaged, SignerAhead):
+            if await self._newest() != newest:
+                return True  # another worker, or somebody who waits for a report, was first
+            raise
         # False where another worker was first: then that one's is there to go on from.
         await self._store.add_checkpoint(KeptCheckpoint(size, note), changes, before)
         return True

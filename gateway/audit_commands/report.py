@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway.audit_commands.choosing import Data, Database, PasswordFile
+
 if TYPE_CHECKING:
     from gateway.audit.log.checkpoint import PublicKey
     from gateway.audit.report.model import Period, Report
     from gateway.sealed import Sealer
+    from gateway.store.interface import Store
 
 _FORMATS: Final = ("json", "csv", "html")
 
@@ -21,8 +24,9 @@ _FORMATS: Final = ("json", "csv", "html")
 def report(
     key_file: Annotated[Path, typer.Option(help="The master key: it says by which tag the journal knows the patient.")],
     out: Annotated[Path, typer.Option(help="The file to write, readable by its owner alone; never over another.")],
-    data: Annotated[Path | None, typer.Option(help="The gateway's data folder.")] = None,
-    database: Annotated[str | None, typer.Option(help="Or its PostgreSQL URL.")] = None,
+    data: Data = None,
+    database: Database = None,
+    password_file: PasswordFile = None,
     key: Annotated[Path | None, typer.Option(help="The checkpoints' public key; the demo's own by default.")] = None,
     form: Annotated[str, typer.Option("--format", help="json (with the proof), html (to print) or csv.")] = "json",
     since: Annotated[datetime | None, typer.Option(help="List only what happened from this day on.")] = None,
@@ -38,6 +42,7 @@ def report(
     from gateway.audit.report.formats import FORMS, Format
     from gateway.audit_commands.reading import trouble
     from gateway.sealed import Sealer, load_master_key
+    from gateway.store.open import open_for_reading
 
     with trouble():
         if form not in _FORMATS:
@@ -46,23 +51,24 @@ def report(
         public = _public(key, data)
         sealer = Sealer(load_master_key(key_file))
         nhs_number = _asked()
-        made = asyncio.run(_made(nhs_number, period, data, database, sealer, public))
+        store = open_for_reading(data, database, password_file=password_file)
+        made = asyncio.run(_made(store, nhs_number, period, sealer, public))
         _write(out, FORMS[Format(form)].write(made))
     typer.echo(made.complete, err=True)
 
 
-async def _made(
-    nhs_number: str, period: Period, data: Path | None, database: str | None, sealer: Sealer, public: PublicKey
-) -> Report:
+async def _made(store: Store, nhs_number: str, period: Period, sealer: Sealer, public: PublicKey) -> Report:
     from gateway.audit.report.make import ReportMaker
-    from gateway.audit_commands.reading import hold_to, reading
+    from gateway.audit_commands.reading import hold_to
     from gateway.choice.number import nhs_number_of
     from gateway.store.moments import utc_now
 
-    patient = nhs_number_of(nhs_number)
-    async with reading(data, database) as store:
+    try:
+        patient = nhs_number_of(nhs_number)
         await hold_to(store, sealer)
         return await ReportMaker(store, sealer, public, utc_now).make(patient, period)
+    finally:
+        await store.aclose()
 
 
 def _asked() -> str:

@@ -29,6 +29,7 @@ def verify(
         list[Path] | None, typer.Option(help="A signed checkpoint that was kept elsewhere. May be repeated.")
     ] = None,
     proof: Annotated[Path | None, typer.Option(help="Instead: a proof by `audit prove` or `consistency`.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Instead: a patient's access report, JSON or page.")] = None,
     signed_within: Annotated[
         float, typer.Option(help="Seconds that a row may wait for a signature before that is a finding.")
     ] = _HOUR,
@@ -47,6 +48,12 @@ def verify(
             if any(each is not None for each in (data, database, export, checkpoint)):
                 raise ValueError("A proof is checked by itself: give --proof and --key alone.")
             told, holds = _proof(proof, public)
+        elif report is not None:
+            if any(each is not None for each in (data, database, export)):
+                raise ValueError(
+                    "A report is checked by itself: give --report and --key, and --checkpoint if you like."
+                )
+            told, holds = _report(report, public, _pinned(checkpoint or [], public))
         else:
             place = place_of(data, database, export, password_file)
             pinned = _pinned(checkpoint or [], public)
@@ -54,8 +61,8 @@ def verify(
             from gateway.audit.verify.run import verify as run
             from gateway.store.moments import utc_now
 
-            report = run(Order(place, public, utc_now(), pinned, timedelta(seconds=signed_within)))
-            told, holds = report.told(), report.holds
+            found = run(Order(place, public, utc_now(), pinned, timedelta(seconds=signed_within)))
+            told, holds = found.told(), found.holds
     typer.echo(told)
     raise typer.Exit(0 if holds else 1)
 
@@ -83,3 +90,12 @@ def _proof(file: Path, public: PublicKey) -> tuple[str, bool]:
         return check(file.read_bytes(), public), True
     except (ProofFailed, NotSigned) as error:
         return f"The proof does NOT hold: {error}.", False
+
+
+def _report(file: Path, public: PublicKey, pinned: Sequence[Pinned]) -> tuple[str, bool]:
+    """Against the newest of the checkpoints that were kept elsewhere, too."""
+    from gateway.audit.report.check import judged
+
+    newest = max((each.checkpoint for each in pinned), key=lambda each: each.size, default=None)
+    verdict = judged(file.read_bytes(), public, newest=newest)
+    return verdict.told(), not verdict.problems

@@ -77,8 +77,14 @@ class RuleBook:
     """The rules in force."""
 
     def __init__(
-        self, rules: Mapping[str, Rule], policies: str, schema: cedarpy.Schema, entities: cedarpy.Entities
+        self,
+        rules: Mapping[str, Rule],
+        policies: str,
+        schema: cedarpy.Schema,
+        entities: cedarpy.Entities,
+        schema_text: str = "",
     ) -> None:
+        self.schema_text = schema_text
         self.rules = dict(rules)
         self._text = policies
         self._order = {rule_id: place for place, rule_id in enumerate(rules)}
@@ -108,7 +114,8 @@ class RuleBook:
             texts.append(text)
         _check_manifest(folder, rules)
         try:
-            return cls(rules, "\n".join(texts), schema, _entities(schema, past=past))
+            entities = _entities(schema, past=past)
+            return cls(rules, "\n".join(texts), schema, entities, read_text(folder / "schema.cedarschema"))
         except ValueError as error:
             raise PolicyProblem(
                 f"{folder / 'schema.cedarschema'}: it doesn't know every role and type of organisation that the "

@@ -12,8 +12,9 @@ it was, it decides alike of both.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from connectors.sdk.model import Section
@@ -22,10 +23,12 @@ from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
 from gateway.disclosure.model import LawfulBasis
 from gateway.policy.decide import Policy, ask_about, best_circumstances
-from gateway.policy.model import Circumstances
+from gateway.policy.model import Circumstances, Decision
 from gateway.policy.rules import SingleRule, Verdict
 
 Body = dict[str, Any]
+Said = tuple[bool | None, bool | None]
+"""Whether a rule speaks when an item is to be viewed whole, and in outline; None where it can't be judged."""
 _CONTEXT: Final = {
     "purpose": "purpose",
     "basis": "basis",
@@ -45,6 +48,10 @@ _KINDS: Final[dict[str, tuple[str, Sequence[str]]]] = {
     "scope": ("Scope", tuple(Scope)),
 }
 """Fields of Circumstances that hold one word, with the entity type and the words there are."""
+_IN_CALLER: Final = ("Role", "OrganisationType")
+_WORDS: Final = ("role", "organisation_type", "basis", "scope", "section", "source_type", "disclosure")
+_words_of: Final = attrgetter(*_WORDS)
+_SILENT: Final = (False, False)
 _FAILED: Final = Verdict(allowed=False, rules=(), failed=True)
 
 
@@ -110,8 +117,12 @@ def exchanged(node: Any, kind: str, one: str, other: str) -> Any:
     if not isinstance(node, dict):
         return node
     places = {one: other, other: one}
-    if kind and node.get("type") == kind and set(node) == {"type", "id"}:
-        return {"type": kind, "id": places.get(node["id"], node["id"])}
+    if kind and set(node) == {"type", "id"}:
+        # A caller is named by role and type of organisation: `gp@council`.
+        parts = str(node["id"]).split("@") if node["type"] == "Caller" and kind in _IN_CALLER else [str(node["id"])]
+        if node["type"] in (kind, "Caller"):
+            return {"type": node["type"], "id": "@".join(places.get(part, part) for part in parts)}
+        return node
     if not kind and set(node) == {"Value"} and isinstance(node["Value"], str):
         return {"Value": places.get(node["Value"], node["Value"])}
     return {name: exchanged(each, kind, one, other) for name, each in node.items()}
@@ -152,31 +163,36 @@ class _RuleTable:
         self._book = single.book
         self._body = {name: single.body[name] for name in ("principal", "resource", "conditions")}
         self._tells_actions = single.body["action"]["op"] == "==" or '"Var": "action"' in json.dumps(self._body)
-        fields = mentioned(self._body)
-        self._fields = tuple(sorted(fields))
-        self._same = {field: self._first_of_class(field) for field in fields if self._can_reduce(field, fields)}
+        self._fields = tuple(sorted(mentioned(self._body)))
+        self._reads_terms = '"left": {"Var": "context"}, "attr": "disclosure"}' in json.dumps(_without_has(self._body))
+        self._same = {field: self._first_of_class(field) for field in self._fields if self._can_reduce(field)}
         self._labels = classes(sorted(labels), "Label", [self._body])
-        self._label_sets: dict[frozenset[str], frozenset[str]] = {}
-        self._said: dict[tuple[str, tuple[Hashable, ...]], Verdict] = {}
+        self._values: Callable[[Circumstances], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
+        self._seen: dict[Any, Said] = {}
+        self._cases: dict[tuple[Hashable, ...], Said] = {}
 
-    def speaks(self, action: str, circumstances: Circumstances) -> Verdict:
-        """Allowed: the rule speaks in these circumstances. Failed: it can't be judged."""
-        case = tuple([self._case(field, getattr(circumstances, field)) for field in self._fields])
-        key = (action if self._tells_actions else "", case)
-        said = self._said.get(key)
+    def said(self, circumstances: Circumstances) -> Said:
+        """What it said to `view` and to `view-outline`."""
+        values = self._values(circumstances)
+        said = self._seen.get(values)
         if said is None:
-            # Asked in the circumstances themselves: that the case stands for them is what was proven by symmetry.
-            said = self._said[key] = ask_about(self._book, action, circumstances)
+            said = self._seen[values] = self._of_case(circumstances)
         return said
 
-    @staticmethod
-    def _can_reduce(field: str, fields: frozenset[str]) -> bool:
+    def _of_case(self, circumstances: Circumstances) -> Said:
+        """Asked in the circumstances themselves: that they stand for all of their case is what symmetry proves."""
+        case = tuple([self._case(field, getattr(circumstances, field)) for field in self._fields])
+        if case not in self._cases:
+            whole = ask_about(self._book, "view", circumstances)
+            outline = ask_about(self._book, "view-outline", circumstances) if self._tells_actions else whole
+            self._cases[case] = (_spoke(whole), _spoke(outline))
+        return self._cases[case]
+
+    def _can_reduce(self, field: str) -> bool:
         """Not where another field holds words of the same type: the rule might compare the two."""
-        if field not in _KINDS:
-            return False
         if field in ("organisation_type", "source_type"):
-            return not {"organisation_type", "source_type"} <= fields
-        return not (field in ("section", "basis") and "disclosure" in fields)
+            return not {"organisation_type", "source_type"} <= set(self._fields)
+        return field in _KINDS and not (field in ("section", "basis") and self._reads_terms)
 
     def _first_of_class(self, field: str) -> dict[Hashable, Hashable]:
         kind, words = _KINDS[field]
@@ -185,42 +201,85 @@ class _RuleTable:
     def _case(self, field: str, value: Hashable) -> Hashable:
         if field == "labels" and isinstance(value, frozenset):
             return self._label_case(value)
+        if field == "disclosure" and not self._reads_terms:
+            return value is None
         same = self._same.get(field)
         return same.get(value, value) if same is not None else value
 
     def _label_case(self, labels: frozenset[str]) -> frozenset[str]:
-        found = self._label_sets.get(labels)
-        if found is None:
-            known = [each[: len(labels & set(each))] for each in self._labels]
-            strange = labels - {label for each in self._labels for label in each}
-            found = self._label_sets[labels] = frozenset(label for each in known for label in each) | strange
-        return found
+        known = [each[: len(labels & set(each))] for each in self._labels]
+        strange = labels - {label for each in self._labels for label in each}
+        return frozenset(label for each in known for label in each) | strange
+
+
+def _spoke(verdict: Verdict) -> bool | None:
+    return None if verdict.failed else verdict.allowed
+
+
+def _without_has(node: Any) -> Any:
+    """The body without `context has …`, which asks whether something is there and not what it says."""
+    if isinstance(node, list):
+        return [_without_has(each) for each in node]
+    if isinstance(node, dict):
+        return {name: _without_has(each) for name, each in node.items() if name != "has"}
+    return node
 
 
 class TabledPolicy(Policy):
     """A policy whose decisions about items are put together of what its single rules said.
 
-    `bodies` are those rules that can speak of an item, in Cedar's own JSON.
+    `bodies` are those rules that can speak of an item, in Cedar's own JSON. `like` is another one: of rules that both
+    have, under the same schema and labels, what was asked already is not asked again.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, like: TabledPolicy | None = None) -> None:
         super().__init__(
             policy.book, policy.labels, policy.outlines, policy.remedies, policy.disclosures, policy.archive
         )
         singles = [each for each in policy.book.singly() if _is_about_items(each.body)]
         self.bodies = {each.rule.id: each.body for each in singles}
-        self._tables = [_RuleTable(each, policy.labels.vocabulary) for each in singles]
+        self.vocabulary = (policy.book.schema_text, policy.labels.vocabulary)
+        known: Mapping[tuple[str, str], _RuleTable] = (
+            like.tables if like is not None and like.vocabulary == self.vocabulary else {}
+        )
+        texts = {each.rule.id: (each.rule.effect, canonical(each.body)) for each in singles}
+        self.tables: Mapping[tuple[str, str], _RuleTable] = {
+            texts[each.rule.id]: known.get(texts[each.rule.id]) or _RuleTable(each, policy.labels.vocabulary)
+            for each in singles
+        }
+        self._in_order = list(self.tables.values())
         self._known: dict[tuple[str, Hashable], bool] = {}
+        self._decided: dict[tuple[Said, ...], Decision] = {}
+
+    def decide(self, circumstances: Circumstances) -> Decision:
+        """See Policy."""
+        if not self._is_known(circumstances):
+            return self._decide(circumstances)
+        said = tuple([table.said(circumstances) for table in self._in_order])
+        decision = self._decided.get(said)
+        if decision is None:
+            decision = self._decided[said] = self._decide(circumstances)
+        return decision
+
+    def may_differ(self, other: TabledPolicy) -> Callable[[Circumstances], bool]:
+        """A quick test: False only where the two certainly decide alike, since no rule that just one of them has speaks.
+
+        It holds for circumstances whose words both schemas know; of schemas that differ it says nothing.
+        """
+        shared = [table for table in self._in_order if table in other._in_order]
+        if self.vocabulary != other.vocabulary or shared != [table for table in other._in_order if table in shared]:
+            return lambda _: True
+        apart = [table for table in (*self._in_order, *other._in_order) if table not in shared]
+        return lambda circumstances: any(table.said(circumstances) != _SILENT for table in apart)
 
     def _ask(self, action: str, circumstances: Circumstances) -> Verdict:
         if not self._is_known(circumstances):
             return _FAILED
-        said = [(table, table.speaks(action, circumstances)) for table in self._tables]
-        if any(verdict.failed for _, verdict in said):
+        said = [(table, table.said(circumstances)[action == "view-outline"]) for table in self._in_order]
+        if any(spoke is None for _, spoke in said):
             return _FAILED
-        speaking = [table for table, verdict in said if verdict.allowed]
-        forbids = tuple(table.id for table in speaking if table.is_forbid)
-        permits = tuple(table.id for table in speaking if not table.is_forbid)
+        forbids = tuple(table.id for table, spoke in said if spoke and table.is_forbid)
+        permits = tuple(table.id for table, spoke in said if spoke and not table.is_forbid)
         return Verdict(allowed=bool(permits) and not forbids, rules=forbids or permits, failed=False)
 
     def _is_known(self, circumstances: Circumstances) -> bool:
@@ -234,13 +293,13 @@ class TabledPolicy(Policy):
                 Role.GP, OrganisationType.GP_PRACTICE, Section.DEMOGRAPHICS, OrganisationType.GP_PRACTICE
             )
             changed: dict[str, Any] = {field: frozenset({value}) if field == "labels" else value}
-            found = self._known[field, value] = not super()._ask("view", replace(best, **changed)).failed
+            asked = ask_about(self.book, "view", replace(best, **changed))
+            found = self._known[field, value] = not asked.failed
         return found
 
 
 def _words(circumstances: Circumstances) -> Iterable[tuple[str, Hashable]]:
-    for field in ("role", "organisation_type", "basis", "scope", "section", "source_type", "disclosure"):
-        yield field, getattr(circumstances, field)
+    yield from zip(_WORDS, _words_of(circumstances), strict=True)
     for label in circumstances.labels:
         yield "labels", label
 

@@ -38,10 +38,13 @@ def _size(box: Box) -> int:
 
 
 def told(box: Box, fields: Sequence[str], every: Mapping[str, Collection[str]]) -> str:
-    """`role: nurse; section: results, problems`: without the fields in which it holds every value there is."""
-    parts = [
-        f"{name}: {', '.join(sorted(filter(None, values)))}"
-        for name, values in zip(fields, box, strict=True)
-        if values != frozenset(every[name]) and any(values)
-    ]
+    """`role: nurse; section: any but results`: without the fields in which it holds every value there is."""
+    parts = []
+    for name, values in zip(fields, box, strict=True):
+        others = frozenset(every[name]) - values
+        if others and any(values):
+            said = ", ".join(sorted(filter(None, values)))
+            parts.append(
+                f"{name}: any but {', '.join(sorted(others))}" if len(others) < len(values) else f"{name}: {said}"
+            )
     return "; ".join(parts) or "always"

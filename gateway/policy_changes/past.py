@@ -1,8 +1,8 @@
 """How many past decisions another policy would have made otherwise, as far as the journal can tell.
 
 A row says who looked, on what, for what, and how many items of each section were shown; it doesn't say which labels
-they had, nor whether it was the patient's own practice. So a look is held against every circumstance that its row leaves
-open: where the outcome differs in all of them, it would certainly change; where it differs in some, it might.
+they had, nor whether it was the patient's own practice. So a look is held against every circumstance that its row
+leaves open: where the outcome differs in all of them, it would certainly change; where it differs in some, it might.
 """
 
 from __future__ import annotations

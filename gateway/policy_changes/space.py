@@ -22,6 +22,7 @@ from gateway.policy.model import Circumstances
 from gateway.policy.tabled import Body, TabledPolicy, classes, mentioned, texts_in
 
 MOST_LABELS: Final = 2
+MOST_NAMED: Final = 3
 OTHER_PURPOSE: Final = "any other"
 FIELDS: Final = (
     "role",
@@ -171,7 +172,8 @@ def _labelled(found: Sequence[Sequence[str]], chosen: Sequence[int]) -> list[Cel
 def _of_class(words: Sequence[str], count: int) -> str:
     if len(words) == count:
         return " and ".join(words)
-    return f"{'one' if count == 1 else 'two'} of {'/'.join(words)}"
+    named = "/".join(words) if len(words) <= MOST_NAMED else f"{words[0]} and {len(words) - 1} like it"
+    return f"{'one' if count == 1 else 'two'} of {named}"
 
 
 def _count(cells: Sequence[Cell]) -> int:

@@ -57,7 +57,9 @@ async def _told(named: tuple[str, str], store: Store | None, extra: Sequence[Pat
     from gateway.policy_changes.past import past_changes
     from gateway.policy_changes.words import as_text
 
-    old, new = [TabledPolicy(_in_folder(name, extra) or await _kept(name, store)) for name in named]
+    before, after = [_in_folder(name, extra) or await _kept(name, store) for name in named]
+    old = TabledPolicy(before)
+    new = TabledPolicy(after, like=old)
     parts = differing(old, new) if old.archive != new.archive else []
     tables = table_changes(old, new)
     past: Verdicts | None = await past_changes(store, old, new) if store is not None else None

@@ -16,6 +16,8 @@ from gateway.store.schema.sqlite import migrate, version_of
 
 DATABASE: Final = "connect-care.sqlite3"
 LOCK: Final = "writer.lock"
+Mode = Literal["rw", "ro", "immutable"]
+_OPENED: Final[dict[Mode, str]] = {"rw": "mode=rw", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}
 LEAST_ROOM: Final = 4 * 1024 * 1024
 """Bytes: what the write-ahead log grows to between two checkpoints."""
 
@@ -99,32 +101,33 @@ class Folder:
         return tuple((found.st_dev, found.st_ino) for found in map(os.stat, files))
 
 
-def folder_to_read(data: Path, busy_seconds: float) -> Path:
-    """The database of a store that is only to be read. Raises StoreUnusable where there is none, or it has another
-    schema."""
+def folder_to_read(data: Path, busy_seconds: float) -> tuple[Path, Mode]:
+    """The database of a store that is only to be read, and how to open it. Raises StoreUnusable where there is none, or
+    it has another schema."""
     folder = data.absolute() / "store"
     database = folder / DATABASE
     if not database.exists():
         raise StoreUnusable(f"There is no store in {folder}. Give the data folder of a gateway.")
+    mode: Mode = "ro" if os.access(folder, os.W_OK) else "immutable"
     with _explained(folder):
-        connection = connect(database, "ro", busy_seconds)
+        connection = connect(database, mode, busy_seconds)
         try:
             demand_current(version_of(connection))
         finally:
             connection.close()
-    return database
+    return database, mode
 
 
 def connect(
     database: Path,
-    mode: Literal["rw", "ro"],
+    mode: Mode,
     busy_seconds: float,
     connection_type: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
     """A connection in autocommit mode. In mode `ro` it can't write, and each statement sees all that was committed
-    before it began."""
+    before it began; `immutable` is for a copy that nobody can write to, for there SQLite can't share a lock, either."""
     connection = sqlite3.connect(
-        f"{database.as_uri()}?mode={mode}",
+        f"{database.as_uri()}?{_OPENED[mode]}",
         uri=True,
         timeout=busy_seconds,
         isolation_level=None,
@@ -132,7 +135,7 @@ def connect(
         factory=connection_type,
     )
     connection.execute("PRAGMA trusted_schema = OFF")
-    if mode == "ro":
+    if mode != "rw":
         connection.execute("PRAGMA query_only = ON")
     return connection
 

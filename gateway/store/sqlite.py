@@ -80,12 +80,13 @@ class SqliteStore(SqlStore):
         self._followed: set[str] = set()
         self._folder = None if read_only else Folder(data)
         if self._folder is None:
-            database, writer = folder_to_read(data, busy_seconds), None
+            (database, mode), writer = folder_to_read(data, busy_seconds), None
         else:
-            database, writer = self._folder.database, _writer(self._folder, max_waiting, busy_seconds, connection_type)
+            database, mode = self._folder.database, "ro"
+            writer = _writer(self._folder, max_waiting, busy_seconds, connection_type)
 
         def reader() -> SqliteConnection:
-            return SqliteConnection(connect(database, "ro", busy_seconds))
+            return SqliteConnection(connect(database, mode, busy_seconds))
 
         patience = {"answer_seconds": _REPORT_SECONDS} if read_only else {}
         super().__init__(writer, Readers(reader, sqlite3.Error, **patience), clock)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from gateway.audit.row import Kind, Row
+from gateway.desk.model import Case
 from gateway.errors import AuditUnavailable
 from gateway.store.sqlite import SqliteStore
 from tests.flow.stack import GRACE, Stack, told
@@ -21,8 +23,8 @@ class Failing:
         async def failing_append(store: SqliteStore, row: Row) -> int:
             return await self._unless(kind, row, append, store)
 
-        async def failing_release(store: SqliteStore, row: Row) -> int:
-            return await self._unless(kind, row, release, store)
+        async def failing_release(store: SqliteStore, row: Row, cases: Sequence[Case] = ()) -> int:
+            return await self._unless(kind, row, lambda kept, what: release(kept, what, cases), store)
 
         monkeypatch.setattr(SqliteStore, "append", failing_append)
         monkeypatch.setattr(SqliteStore, "release", failing_release)

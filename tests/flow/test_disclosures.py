@@ -50,7 +50,9 @@ def of_type(bundle: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
 
 def stated(cover: Mapping[str, Any]) -> dict[str, Any]:
     [extension] = cover["extension"]
-    return {each["url"]: next(value for name, value in each.items() if name != "url") for each in extension["extension"]}
+    return {
+        each["url"]: next(value for name, value in each.items() if name != "url") for each in extension["extension"]
+    }
 
 
 async def last_row(stack: Stack, kind: str, nhs_number: str = GRACE) -> dict[str, Any]:

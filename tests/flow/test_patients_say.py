@@ -176,7 +176,9 @@ async def test_roles_that_the_policy_does_not_name_never_act_in_best_interests(s
 
 
 @pytest.mark.parametrize("who", CLINICAL)
-@pytest.mark.parametrize("patient", [DANIEL, GRACE, SIOBHAN, MIA])
+@pytest.mark.parametrize(
+    "patient", [DANIEL, *(pytest.param(slower, marks=pytest.mark.slow) for slower in (GRACE, SIOBHAN, MIA))]
+)
 async def test_best_interests_shows_what_ordinary_agreement_would_and_no_more(
     stack: Stack, who: str, patient: str
 ) -> None:

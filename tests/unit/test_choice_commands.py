@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
+import typer
 
 from connectors.sdk.http import Httpx2Transport, Limits
 from connectors.sdk.port import Transport
-from gateway.choice_commands import app as commands
 from gateway.choice_commands import calling, told
 from gateway.choice_commands.refusals import CannotChoose
 from gateway.cli import main
@@ -211,7 +211,7 @@ def test_at_a_terminal_both_are_asked_for_and_the_token_is_hidden(
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(commands.typer, "prompt", prompt)
+    monkeypatch.setattr(typer, "prompt", prompt)
     monkeypatch.setattr(sys, "argv", ["connectcare", *OUT])
     monkeypatch.setattr(sys, "stdin", Terminal())
     with pytest.raises(SystemExit) as end:

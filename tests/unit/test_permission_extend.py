@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,8 @@ from gateway.desk.model import CaseEntry, CaseStatus
 from gateway.errors import BadRequest, GatewayError, NoPermission, NotFound, OptedOut, Refusal
 from gateway.policy.model import Decision, Shown
 from gateway.sealed import Sealer
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sql.store import SqlStore
+from tests.stores import Place
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,7 +55,7 @@ COLLAPSED, STILL = "found unconscious, nobody with them", "still unconscious, go
 class Ward:
     """A store, a clock that stands still, and a policy that refuses what it is told to."""
 
-    store: SqliteStore
+    store: SqlStore
     now: datetime = NOON
     refused: frozenset[str] = frozenset()
 
@@ -98,10 +98,9 @@ class Ward:
 
 
 @pytest.fixture
-async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
-    made = Ward(SqliteStore(tmp_path, clock=lambda: made.now))
-    yield made
-    await made.store.aclose()
+async def ward(place: Place) -> Ward:
+    made: Ward = Ward(place.open(clock=lambda: made.now))
+    return made
 
 
 class TestExtending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -177,3 +178,40 @@ def test_a_source_line_says_outcome_gaps_and_time_and_no_number() -> None:
         "RPG": SourceLine(outcome="not-asked"),
         "709": SourceLine(outcome="answered", detail="not shown"),  # asking is an access, whatever the manifest tells
     }
+
+
+async def test_what_was_sent_is_kept_as_digests_in_the_order_of_the_ids(gateway: Gateway) -> None:
+    permission = await gateway.granted()
+    items = [
+        an_item("Observation", "17", Section.RESULTS),
+        Item("RJ2", {"resourceType": "Patient", "id": PATIENT}, Section.DEMOGRAPHICS, "5", sealed_id=PATIENT),
+        an_item("Observation", "18", Section.RESULTS),
+        an_item("AllergyIntolerance", "1", Section.ALLERGIES, "G85005"),
+    ]
+    sent = [b'{"value":0.10}', b'{"id":"patient"}', b'{"value":0.1}', b"{}"]
+    row = gateway.row(permission, items=items, sent=sent)
+    assert {prefix: len(digests) for prefix, digests in row.sent.items()} == {
+        **{prefix: len(digests) for prefix, digests in row.seen_ids.items()},
+        "Patient": 1,
+    }
+    digest_of = {item.sealed_id: SEALER.sent_digest(body) for item, body in zip(items, sent, strict=True)}
+    for prefix, ids in row.seen_ids.items():
+        assert row.sent[prefix] == [digest_of[f"{prefix}.{each}"] for each in ids]
+    assert row.sent["Patient"] == [digest_of[PATIENT]]
+    assert all(len(each) == 16 for digests in row.sent.values() for each in digests)
+    assert "value" not in repr(row.sent)
+
+
+@pytest.mark.parametrize("sent", [[], [b"{}", b"{}"]])
+async def test_an_item_whose_bytes_are_not_there_cannot_be_shown(gateway: Gateway, sent: list[bytes]) -> None:
+    permission = await gateway.granted()
+    with pytest.raises(ValueError, match="zip"):
+        gateway.row(permission, items=[an_item("Observation", "17", Section.RESULTS)], sent=sent)
+
+
+def test_a_digest_of_what_was_sent_is_keyed_and_tells_every_byte() -> None:
+    digests = {SEALER.sent_digest(body) for body in (b"", b"0.1", b"0.10", b"0.1 ")}
+    assert len(digests) == 4
+    assert SEALER.sent_digest(b"0.1") == SEALER.sent_digest(b"0.1")
+    assert Sealer(bytes([1]) * 32).sent_digest(b"0.1") not in digests
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{16}", each) for each in digests)

@@ -11,6 +11,7 @@ import pytest
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Answer, Ask
 from gateway.app import Outside, assemble, load_register
+from gateway.audit.checkpoints import new_key
 from gateway.sealed import new_master_key
 from gateway.settings import SettingsError, load_settings
 from gateway.store.interface import StoreUnusable
@@ -159,6 +160,7 @@ async def test_no_policies_no_start(tmp_path: Path) -> None:
 
 async def test_a_journal_that_another_process_writes_stops_start_up(tmp_path: Path) -> None:
     new_master_key(tmp_path / "master.key")
+    new_key(tmp_path / "checkpoint.key", "care.example/journal")
     values = good(tmp_path, profile="demo")
     parts = await assemble(load_settings(None, **values), Outside(lambda organisation: NobodyThere()))
     try:
@@ -171,6 +173,7 @@ async def test_a_journal_that_another_process_writes_stops_start_up(tmp_path: Pa
 async def test_another_key_than_the_stores_stops_start_up_and_lets_go_of_the_store(tmp_path: Path) -> None:
     key = tmp_path / "master.key"
     new_master_key(key)
+    new_key(tmp_path / "checkpoint.key", "care.example/journal")
     await started(tmp_path)
     right = key.read_text()
     key.write_text("ab" * 32)

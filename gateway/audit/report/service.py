@@ -5,6 +5,7 @@ Whoever lets patients ask for themselves one day hands their own number to the s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from gateway.audit.journal import Journal
 from gateway.audit.log.checkpoint import NotSigned
 from gateway.audit.log.notary import NoSignature
 from gateway.audit.log.patient_map import MapDamaged
+from gateway.audit.log.signer import SignerAhead
 from gateway.audit.report.make import NotProven, ReportMaker
 from gateway.audit.report.model import Period, Report
 from gateway.audit.report.opened import is_moment
@@ -27,6 +29,7 @@ from gateway.errors import BadRequest
 from gateway.store.kept import LogDamaged
 
 DOOR: Final = "POST /access-reports"
+_MOMENT: Final = 0.05
 _STEPS: Final = 20
 """Checkpoints at most that one report waits for: each takes in some thousands of rows."""
 
@@ -56,20 +59,34 @@ class Reports:
             Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=f"access report{_said(period)}"
         )
         await self._sign_up_to(await self.journal.append(row))
-        return await self.maker.make(patient, period)
+        try:
+            return await self.maker.make(patient, period)
+        except NotProven:
+            # Rows may just have been erased: the row that says so is proven by the next checkpoint.
+            await self._sign_up_to(await self.maker.store.log_size())
+            return await self.maker.make(patient, period)
 
     async def _sign_up_to(self, seq: int) -> None:
         """Have all rows up to this one signed. Where nobody signs now, the report says what isn't proven yet; where the
         journal isn't the one that was signed before, there is none."""
-        try:
-            for _ in range(_STEPS):
-                newest = await self.maker.store.newest_checkpoint()
-                if (newest is not None and newest.size >= seq) or not await self.checkpoint():
+        trouble: Exception | None = None
+        for _ in range(_STEPS):
+            newest = await self.maker.store.newest_checkpoint()
+            if newest is not None and newest.size >= seq:
+                return
+            try:
+                if not await self.checkpoint():
                     return
-        except (NoSignature, MapDamaged) as error:
-            log.failed("report.not-signed", error, alarm="checkpoint-failed")
-        except (LogForked, LogDamaged, NotSigned) as error:
-            raise NotProven(str(error)) from error
+            except (SignerAhead, MapDamaged) as error:
+                trouble = error  # others sign at the same moment, and what they signed is about to be kept
+                await asyncio.sleep(_MOMENT)
+            except NoSignature as error:
+                trouble = error
+                break
+            except (LogForked, LogDamaged, NotSigned) as error:
+                raise NotProven(str(error)) from error
+        if trouble is not None:
+            log.failed("report.not-signed", trouble, alarm="checkpoint-failed")
 
 
 def _check(period: Period) -> None:

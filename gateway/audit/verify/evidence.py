@@ -85,6 +85,10 @@ class Evidence(Protocol):
         """The log's size and its right edge, as they are kept; None where they aren't."""
         ...
 
+    def policies(self) -> Iterator[tuple[Any, Any]]:
+        """Hash and content of each policy that was kept."""
+        ...
+
     def map_nodes(self) -> Iterator[tuple[Any, Any]]:
         """Path and bytes of each node of the patients' map."""
         ...

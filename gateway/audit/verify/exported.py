@@ -31,6 +31,8 @@ RECORDS: Final = "records.jsonl"
 CHECKPOINTS: Final = "checkpoints.jsonl"
 KEY: Final = "key.pub"
 _ROWS_FILE: Final = re.compile(r"rows-([0-9]{12})\.jsonl")
+_BYTES: Final = ("salt", "commitment", "head")
+_NO_ROW: Final = msgspec.Raw(b"null")
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 
 _T = TypeVar("_T")
@@ -51,21 +53,27 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     caller: str | None = None
     salt: str | None = None
     head: str | None = None
-    row: msgspec.Raw = msgspec.Raw()
+    row: msgspec.Raw = _NO_ROW
 
     @classmethod
     def of(cls, raw: RawRow) -> _Line:
+        """Raises Unreadable for columns that no row has."""
         values = dict(zip(COLUMNS, raw, strict=True))
         row = values.pop("row")
-        hexed = {name: values[name].hex() for name in ("salt", "commitment", "head") if values[name] is not None}
-        return cls(**(values | hexed), row=msgspec.Raw(row or b""))
+        try:
+            hexed = {name: bytes.hex(values[name]) for name in _BYTES if values[name] is not None}
+            return cls(**(values | hexed), row=msgspec.Raw(bytes(row)) if row is not None else _NO_ROW)
+        except TypeError as error:
+            raise Unreadable(
+                f"row {values['seq']} holds what no row does, so it isn't exported: verify the store"
+            ) from error
 
     def raw(self) -> RawRow:
         """Raises ValueError for what isn't hexadecimal."""
         values = {name: getattr(self, name) for name in COLUMNS}
-        for name in ("salt", "commitment", "head"):
+        for name in _BYTES:
             values[name] = bytes.fromhex(values[name]) if values[name] is not None else None
-        values["row"] = bytes(self.row) or None
+        values["row"] = None if self.row == _NO_ROW else bytes(self.row)
         return tuple(values.values())
 
 
@@ -141,6 +149,10 @@ class Exported:
     def frontier(self) -> tuple[Any, Any] | None:
         """Files keep none."""
         return None
+
+    def policies(self) -> Iterator[tuple[Any, Any]]:
+        """Files keep none."""
+        return iter(())
 
     def map_nodes(self) -> Iterator[tuple[Any, Any]]:
         """Files keep none."""

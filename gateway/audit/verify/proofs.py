@@ -3,7 +3,7 @@
 Either is checked with nothing but the pinned public key: no store, no network. Hashes are base64, one JSON object each:
 
     {"proof": "inclusion", "seq": …, "patient": hex or null, "patientSeq": …, "commitment": hex,
-     "salt": hex, "row": {…} (both missing for an erased row), "path": [...], "checkpoint": "the signed note"}
+     "salt": hex (missing for an erased row), "row": {…} (or null), "path": [...], "checkpoint": "the signed note"}
     {"proof": "consistency", "from": "note", "to": "note", "path": [...]}
 """
 
@@ -28,6 +28,7 @@ from gateway.store.interface import CheckpointStore, LogStore
 from gateway.store.kept import Entry
 
 _MOST_STEPS: Final = 128
+_NO_ROW: Final = msgspec.Raw(b"null")
 
 
 class CannotProve(ValueError):
@@ -44,7 +45,7 @@ class Inclusion(msgspec.Struct, tag_field="proof", tag="inclusion", rename="came
     path: list[str]
     checkpoint: str
     salt: str | None = None
-    row: msgspec.Raw = msgspec.Raw()
+    row: msgspec.Raw = _NO_ROW
 
 
 class Consistency(msgspec.Struct, tag_field="proof", tag="consistency", rename={"old": "from", "new": "to"}):
@@ -79,7 +80,7 @@ async def prove_row(store: Proving, seq: int) -> Inclusion:
         path=[encode_base64(step) for step in await inclusion_proof(seq - 1, kept.size, store.range_hash)],
         checkpoint=kept.note,
         salt=entry.salt.hex() if entry.salt is not None else None,
-        row=msgspec.Raw(entry.row or b""),
+        row=msgspec.Raw(entry.row) if entry.row is not None else _NO_ROW,
     )
 
 
@@ -125,15 +126,15 @@ def check(content: bytes, public: PublicKey) -> str:
 
 def _check_row(proof: Inclusion, public: PublicKey) -> str:
     checkpoint = open_note(proof.checkpoint, public)
-    commitment, row = _hex(proof.commitment), bytes(proof.row)
-    if row and not hmac.compare_digest(commit(_hex(proof.salt), row), commitment):
+    commitment, row = _hex(proof.commitment), None if proof.row == _NO_ROW else bytes(proof.row)
+    if row is not None and not hmac.compare_digest(commit(_hex(proof.salt), row), commitment):
         raise ProofFailed("The row isn't what was committed to")
     if not 0 < proof.seq <= checkpoint.size or not 0 <= proof.patient_seq < 1 << 63:
         raise ProofFailed("The proof is about no row of the log that was signed")
     tag = _hex(proof.patient) if proof.patient is not None else None
     leaf = Leaf(proof.seq, tag, proof.patient_seq, commitment).hash()
     verify_inclusion(leaf, proof.seq - 1, checkpoint.size, _path(proof.path), checkpoint.root)
-    said = "just as shown" if row else "and its content was erased since (or isn't shown)"
+    said = "just as shown" if row is not None else "and its content was erased since (or isn't shown)"
     return f"Row {proof.seq:,} is in the log of {_named(checkpoint)}, {said}."
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, TypeAlias, get_type_hints
+from typing import Any, Final, NamedTuple, TypeAlias, get_type_hints
 
 import msgspec
 
@@ -46,51 +46,61 @@ _COLUMN_OF: Final = {"case": "case_id", "by": "by_user"}
 """Columns that aren't called as the field is: SQL has the words for itself."""
 
 
-def check_records(evidence: Evidence, bound: Iterable[Bound], findings: Findings) -> int:
-    """Hold every record against the rows; returns how many records there are."""
+class Digested(NamedTuple):
+    """A record: the name that rows have for it, where it stands, and the digests that rows must hold, in order."""
+
+    name: str
+    case: str
+    """Of an entry; "" for other records."""
+    number: int
+    digests: tuple[str, ...]
+
+
+def digested(evidence: Evidence, table: Table) -> tuple[list[Digested], Findings]:
+    """Every record of a table that can be one, in the table's order, and what is wrong with the others."""
+    found, findings = list[Digested](), Findings()
+    try:
+        for raw in evidence.records(table.name):
+            try:
+                record = _record(raw, table.type)
+                case = record.case if isinstance(record, CaseEntry) else ""
+                found.append(Digested(id_of(record), case, int(raw["number"]), _digests(record)))
+            except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, KeyError):
+                name = _shown(raw.get("id", raw.get("case_id")))
+                findings.add(None, f"{table.called} {name} holds values that none can have")
+    except Unreadable as error:
+        findings.add(None, f"the records of {table.name} can't be read ({error})")
+    return found, findings
+
+
+def check_records(tables: Iterable[Sequence[Digested]], bound: Iterable[Bound], findings: Findings) -> int:
+    """Hold the records, by table in the order of `TABLES`, against the rows; returns how many there are."""
     vouching: _Vouching = {}
     for one in sorted(bound, key=lambda each: each.seq):
         vouching.setdefault(one.record, []).append(one)
-    count = sum(_check_table(evidence, table, vouching, findings) for table in TABLES)
-    for record, rows in vouching.items():
+    count = 0
+    for table, records in zip(TABLES, tables, strict=True):
+        _check_table(table, records, vouching, findings)
+        count += len(records)
+    for name, rows in vouching.items():
         for row in rows:
-            findings.add(row.seq, f"vouches for the record {_shown(record)}, which isn't there")
+            findings.add(row.seq, f"vouches for the record {_shown(name)}, which isn't there")
     return count
 
 
-def _check_table(evidence: Evidence, table: Table, vouching: _Vouching, findings: Findings) -> int:
-    count, numbers, written = 0, dict[Any, int](), dict[Any, int]()
-    try:
-        for raw in evidence.records(table.name):
-            count += 1
-            group, name = raw.get("case_id"), _shown(raw.get("id", raw.get("case_id")))
-            numbers[group] = numbers.get(group, 0) + 1
-            if raw.get("number") != numbers[group]:
-                findings.add(None, f"{table.called} {name} isn't number {numbers[group]}")
-            seq = _check_record(raw, table, vouching, findings)
-            if seq is not None and seq < written.get(group, 0):
-                findings.add(None, f"{table.called} {name} isn't where it was committed")
-            written[group] = seq or written.get(group, 0)
-    except Unreadable as error:
-        findings.add(None, f"the records of {table.name} can't be read ({error})")
-    return count
-
-
-def _check_record(raw: RawRecord, table: Table, vouching: _Vouching, findings: Findings) -> int | None:
-    """Hold one record against the rows that vouch for it; returns the number of the one that wrote it."""
-    try:
-        record = _record(raw, table.type)
-        wanted = _digests(record)
-    except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, KeyError):
-        name = _shown(raw.get("id", raw.get("case_id")))
-        findings.add(None, f"{table.called} {name} holds values that none can have")
-        return None
-    rows = vouching.pop(id_of(record), [])
-    problem = _problem([row.digest for row in rows], wanted)
-    if problem:
-        at = f" (row {rows[-1].seq:,})" if rows else ""
-        findings.add(None, f"{table.called} {_shown(id_of(record))} {problem}{at}")
-    return rows[0].seq if rows else None
+def _check_table(table: Table, records: Sequence[Digested], vouching: _Vouching, findings: Findings) -> None:
+    numbers, written = dict[str, int](), dict[str, int]()
+    for record in records:
+        number = numbers[record.case] = numbers.get(record.case, 0) + 1
+        rows = vouching.pop(record.name, [])
+        problem = _problem([row.digest for row in rows], record.digests)
+        if problem:
+            at = f" (row {rows[-1].seq:,})" if rows else ""
+            findings.add(None, f"{table.called} {_shown(record.name)} {problem}{at}")
+        if record.number != number or (rows and rows[0].seq < written.get(record.case, 0)):
+            findings.add(None, f"{table.called} {_shown(record.name)} isn't where it was committed, as number {number}")
+        if rows:
+            written[record.case] = rows[0].seq
 
 
 def _problem(digests: Sequence[str], wanted: Sequence[str]) -> str:
@@ -102,11 +112,11 @@ def _problem(digests: Sequence[str], wanted: Sequence[str]) -> str:
     return "isn't what the journal vouches for: it was changed"
 
 
-def _digests(record: Record) -> list[str]:
+def _digests(record: Record) -> tuple[str, ...]:
     """The digests that rows must hold, in order: as it was made; for an ended permission, as it stands, too."""
     if isinstance(record, Permission) and record.withdrawn_at is not None:
-        return [digest_of(msgspec.structs.replace(record, withdrawn_at=None)), digest_of(record)]
-    return [digest_of(record)]
+        return digest_of(msgspec.structs.replace(record, withdrawn_at=None)), digest_of(record)
+    return (digest_of(record),)
 
 
 def _record(raw: RawRecord, kind: type[Record]) -> Record:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -83,8 +83,7 @@ class Link:
     head: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """That a row vouches for a record of another table; `seq` is that row's, even where it was erased since."""
 
     seq: int
@@ -92,8 +91,7 @@ class Bound:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Emptied:
+class Emptied(NamedTuple):
     """A row whose content was erased, with what is left of it."""
 
     seq: int

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway.audit.log.checkpoint import Checkpoint, PublicKey
 from gateway.audit.verify.erasures import check_erasures
 from gateway.audit.verify.evidence import Evidence, Extent, Place, Unreadable
-from gateway.audit.verify.findings import Findings, Report, rows_named
+from gateway.audit.verify.findings import Finding, Findings, Report, rows_named
 from gateway.audit.verify.joined import Joined
 from gateway.audit.verify.map_over_time import History, roots_at
-from gateway.audit.verify.records import check_records
+from gateway.audit.verify.records import TABLES, Digested, check_records, digested
 from gateway.audit.verify.rows import RANGE, Part, check_rows
 from gateway.audit.verify.signed import Pinned, check_maps, check_order, check_pinned, check_roots, open_kept
 from gateway.audit.verify.working_state import check_working_state
@@ -41,16 +44,27 @@ _T = TypeVar("_T")
 
 
 class _Crew:
-    """Runs a function on each of many arguments, in other processes where there is a pool, and yields the results in
-    order."""
+    """Does things with the evidence: here, or in other processes where there is a pool, each of which opens it."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None, size: int) -> None:
+    def __init__(self, evidence: Evidence, pool: ProcessPoolExecutor | None, size: int) -> None:
+        self._evidence = evidence
         self._pool = pool
         self.size = size
 
+    def start(self, work: Callable[..., _T], *arguments: Any) -> Callable[[], _T]:
+        """Begin, and return what waits for the result. `work` takes the evidence first. Raises Unreadable then."""
+        if self._pool is None:
+            return partial(work, self._evidence, *arguments)
+        return self._pool.submit(_elsewhere, self._evidence.elsewhere, work, *arguments).result
+
     def each(self, work: Callable[..., _T], *arguments: Iterable[Any]) -> Iterable[_T]:
-        """The results, in order."""
+        """The results of work that takes no evidence, in order."""
         return map(work, *arguments) if self._pool is None else self._pool.map(work, *arguments)
+
+
+def _elsewhere(place: Place, work: Callable[..., _T], *arguments: Any) -> _T:
+    with place.open() as evidence:
+        return work(evidence, *arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +85,9 @@ def verify(order: Order) -> Report:
         with order.place.open() as evidence:
             return _Verification(order, evidence).run()
     except Unreadable as error:
-        findings = Findings()
-        findings.add(None, str(error))
-        return Report((), tuple(findings.kept))
+        return Report((), (Finding(None, str(error)),))
+    except BrokenProcessPool:
+        return Report((), (Finding(None, "a process of the verification was ended from outside: verify again"),))
 
 
 class _Verification:
@@ -86,19 +100,21 @@ class _Verification:
         self._checked: list[str] = []
 
     def run(self) -> Report:
-        for flaw in self._evidence.flaws():
-            self._findings.add(None, flaw)
-        size = self._size(self._evidence.extent())
-        notes = self._evidence.checkpoints()
-        processes = self._order.processes or os.cpu_count() or 1
-        with _workers(1 if size <= _ALONE_UP_TO else processes) as crew:
+        size, notes = self._size(self._evidence.extent()), self._evidence.checkpoints()
+        processes = (self._order.processes or os.cpu_count() or 1) if size > _ALONE_UP_TO else 1
+        with _crew(self._evidence, processes) as crew:
+            flaws = crew.start(_flaws)
+            parts = self._parts(size, notes, crew)
+            records = [crew.start(digested, table) for table in TABLES] if self._evidence.has_content else []
+            self._findings.take(flaws())
             kept = self._opened(notes, crew)
-            joined = self._rows(size, kept, crew)
+            joined = self._joined(parts)
             newest = self._checkpoints(kept, joined)
             history = joined.history()
             maps = _maps(history, [each.size for each in kept if each.size <= size], crew)
-        check_maps((each for each in kept if each.size <= size), maps, self._findings)
-        self._beside(joined, history, kept)
+            self._records([each() for each in records], joined)
+        check_maps([each for each in kept if each.size <= size], maps, self._findings)
+        self._working_state(joined, history, newest)
         self._unsigned(newest, size)
         return Report(tuple(self._checked), tuple(self._findings.kept), self._findings.more)
 
@@ -122,23 +138,23 @@ class _Verification:
         check_order(kept, self._findings)
         return kept
 
-    def _rows(self, size: int, kept: Sequence[Checkpoint], crew: _Crew) -> Joined:
-        sizes = sorted({each.size for each in (*kept, *(one.checkpoint for one in self._order.pinned))})
-        firsts = range(1, size + 1, RANGE)
-        lasts = [min(first + RANGE - 1, size) for first in firsts]
-        within = [[each for each in sizes if first <= each <= last] for first, last in zip(firsts, lasts, strict=True)]
+    def _parts(self, size: int, notes: Sequence[tuple[Any, Any]], crew: _Crew) -> list[Callable[[], Part]]:
+        """Begin with the rows, a range at a time: each with the sizes at which the log's root is wanted."""
+        wanted = {kept for kept, _ in notes if isinstance(kept, int)}
+        sizes = sorted(wanted | {one.checkpoint.size for one in self._order.pinned})
+        parts = []
+        for first in range(1, size + 1, RANGE):
+            last = min(first + RANGE - 1, size)
+            within = sizes[bisect_left(sizes, first) : bisect_right(sizes, last)]
+            parts.append(crew.start(check_rows, first, last, within))
+        return parts
+
+    def _joined(self, parts: Iterable[Callable[[], Part]]) -> Joined:
         joined = Joined()
-        for part in self._parts(firsts, lasts, within, crew):
-            joined.take(part)
+        for part in parts:
+            joined.take(part())
         self._findings.take(joined.findings)
         return joined
-
-    def _parts(
-        self, firsts: Sequence[int], lasts: Sequence[int], within: Sequence[Sequence[int]], crew: _Crew
-    ) -> Iterable[Part]:
-        if crew.size == 1:
-            return map(check_rows, [self._evidence] * len(firsts), firsts, lasts, within)
-        return crew.each(check_rows_at, [self._evidence.elsewhere] * len(firsts), firsts, lasts, within)
 
     def _checkpoints(self, kept: Sequence[Checkpoint], joined: Joined) -> Checkpoint | None:
         check_roots(kept, joined.roots, joined.size, self._findings)
@@ -152,17 +168,23 @@ class _Verification:
             self._checked.append(f"The pinned checkpoint {one.name}: the first {one.checkpoint.size:,} rows.")
         return newest
 
-    def _beside(self, joined: Joined, history: History, kept: Sequence[Checkpoint]) -> None:
-        """What isn't a row: the records of other tables, what the store works with, what was erased."""
-        if self._evidence.has_content:
-            count = check_records(self._evidence, joined.bound, self._findings)
-            self._checked.append(f"{count:,} choices, permissions, cases and entries, as rows vouch for them.")
-            erased = check_erasures(joined.emptied, joined.erasures, self._findings)
-            if erased:
-                self._checked.append(f"{erased:,} erased rows: their commitments stand, and rows account for them.")
+    def _records(self, tables: Sequence[tuple[list[Digested], Findings]], joined: Joined) -> None:
+        if not tables:
+            return
+        for _, findings in tables:
+            self._findings.take(findings)
+        count = check_records([records for records, _ in tables], joined.bound, self._findings)
+        self._checked.append(f"{count:,} choices, permissions, cases and entries, as rows vouch for them.")
+        erased = check_erasures(joined.emptied, joined.erasures, self._findings)
+        if erased:
+            self._checked.append(f"{erased:,} erased rows: their commitments stand, and rows account for them.")
+
+    def _working_state(self, joined: Joined, history: History, newest: Checkpoint | None) -> None:
         if self._evidence.has_working_state:
-            check_working_state(self._evidence, joined, history, kept[-1].size if kept else 0, self._findings)
-            self._checked.append("What the store keeps to work with: subtree roots, right edge, patients' map.")
+            check_working_state(self._evidence, joined, history, newest.size if newest else 0, self._findings)
+            self._checked.append(
+                "What the store keeps to work with: subtree roots, right edge, patients' map, policies."
+            )
 
     def _unsigned(self, newest: Checkpoint | None, size: int) -> None:
         signed = newest.size if newest is not None else 0
@@ -170,7 +192,7 @@ class _Verification:
             return
         rows = rows_named(signed + 1, size)
         verb = "is" if signed + 1 == size else "are"
-        self._checked.append(f"{rows} {verb} not signed yet: nothing shows whether {verb} as written.".capitalize())
+        self._checked.append(f"{rows} {verb} not signed yet: nothing proves so far what was written.".capitalize())
         try:
             first = next(iter(self._evidence.rows(signed, size)), None)
             since = from_micros(first[5]) if first is not None else None
@@ -183,17 +205,11 @@ class _Verification:
             )
 
 
-def check_rows_at(place: Place, first: int, last: int, sizes: Sequence[int]) -> Part:
-    """`check_rows` in a process of its own."""
-    try:
-        with place.open() as evidence:
-            return check_rows(evidence, first, last, sizes)
-    except Unreadable as error:
-        part = Part(first, last)
-        part.findings.add(None, f"{rows_named(first, last)}: {error}")
-        part.leaves += [bytes(32)] * (last - first + 1)
-        part.close(sizes)
-        return part
+def _flaws(evidence: Evidence) -> Findings:
+    findings = Findings()
+    for flaw in evidence.flaws():
+        findings.add(None, flaw)
+    return findings
 
 
 def _maps(history: History, sizes: Sequence[int], crew: _Crew) -> dict[int, bytes]:
@@ -209,10 +225,14 @@ def _roots_at(history: History, sizes: Sequence[int]) -> list[tuple[int, bytes]]
 
 
 @contextmanager
-def _workers(processes: int) -> Iterator[_Crew]:
-    """Other processes to do things, or this one. They are started anew: a copy would share what this one holds."""
+def _crew(evidence: Evidence, processes: int) -> Iterator[_Crew]:
+    """Other processes, or this one alone. They are started anew: a copy would share what this one holds."""
     if processes == 1:
-        yield _Crew(None, 1)
+        yield _Crew(evidence, None, 1)
         return
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield _Crew(pool, processes)
+        try:
+            yield _Crew(evidence, pool, processes)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -68,6 +68,10 @@ class SqlEvidence(ABC):
         found = [(size, frontier) for size, frontier in self._each("SELECT size, frontier FROM log_state")]
         return found[0] if len(found) == 1 else None
 
+    def policies(self) -> Iterator[tuple[Any, Any]]:
+        """Hash and content."""
+        yield from self._each("SELECT hash, content FROM policy ORDER BY hash")
+
     def map_nodes(self) -> Iterator[tuple[Any, Any]]:
         """Path and node."""
         yield from self._each("SELECT path, node FROM map_node")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,36 @@ def test_the_page_and_the_lines_are_held_against_the_report(data: Path) -> None:
     (data / "report.csv").write_bytes(text)
     other = checked(data, "report.json", *same)
     assert (other.exit_code, "doesn't say what this report says" in other.output) == (1, True)
+
+
+def test_an_erasure_of_the_store_is_told_and_proven(data: Path) -> None:
+    asyncio.run(_erased(data))
+    assert reported(data).exit_code == 0
+    assert checked(data, "report.json").exit_code == 0
+    [line] = json.loads((data / "report.json").read_text())["events"]
+    assert (line["what"], line["rows"]) == ("erased", [1, 2])
+
+
+async def _erased(data: Path) -> None:
+    store = SqliteStore(data, clock=utc_now)
+    try:
+        row = World().row(Kind.ERASED, None, None)
+        assert await store.erase(before=datetime(2026, 6, 1, tzinfo=UTC), row=row) == 2
+        await Checkpointer(store, LocalSigner(SigningKey.load(data / "checkpoint.key")), utc_now, 10).checkpoint()
+    finally:
+        await store.aclose()
+
+
+def test_verify_takes_a_report_too(data: Path) -> None:
+    assert reported(data).exit_code == 0
+    given = ["audit", "verify", "--key", str(data / "checkpoint.key.pub"), "--report", str(data / "report.json")]
+    done = CliRunner().invoke(app, given)
+    assert (done.exit_code, done.output.endswith("nobody else looked.\n")) == (0, True), done.output
+    asyncio.run(_filled(data))
+    assert reported(data, "newer.json").exit_code == 0
+    (data / "newest").write_text(json.loads((data / "newer.json").read_text())["proof"]["note"])
+    assert CliRunner().invoke(app, [*given, "--checkpoint", str(data / "newest")]).exit_code == 1
+    assert CliRunner().invoke(app, [*given, "--data", str(data)]).exit_code == 2
 
 
 def test_a_report_that_does_not_hold_is_exit_code_1(data: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.audit.erased import erased
+from gateway.audit.erased import Left, erased
 from gateway.audit.log.checkpoint import Checkpoint, SigningKey
 from gateway.audit.log.leaf import NO_HEAD, Leaf, chain, commit, new_salt
 from gateway.audit.log.patient_map import updated
@@ -103,7 +103,7 @@ class World:
         for seq in seqs:
             entry = self.kept[seq - 1]
             self.kept[seq - 1] = Entry(entry.leaf, None, None, entry.head)
-        self.add(Kind.ERASED, patient, None, total=len(seqs), erased=erased((seq, "intent", 0) for seq in seqs))
+        self.add(Kind.ERASED, patient, None, total=len(seqs), erased=erased(Left(seq, "intent", 0) for seq in seqs))
 
     async def entries(
         self, *, after: int = 0, until: int | None = None, patient: str | None = None

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
+import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import timedelta
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from gateway.audit.checkpoints import Checkpointer
-from gateway.audit.log.checkpoint import Checkpoint, open_note
-from gateway.audit.log.signer import LocalSigner
-from gateway.audit.row import Kind, Row
-from gateway.audit.verify.findings import Report
-from gateway.audit.verify.run import Order, verify
-from gateway.audit.verify.signed import Pinned
-from gateway.audit.verify.sqlite_evidence import SqlitePlace
-from gateway.store.sqlite import SqliteStore
-from tests.journals import Facts, make_store
-from tests.tampering import WAYS, Tamperer, tampered
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A store, one of its older checkpoints, and its newest."""
-
-    facts: Facts
-    pinned: Checkpoint
-    newest: Checkpoint
-
-    def verified(self, folder: Path, *pinned: Checkpoint) -> Report:
-        pins = [Pinned("pinned.note", each) for each in pinned or (self.pinned,)]
-        now = self.facts.ended + timedelta(minutes=1)
-        return verify(Order(SqlitePlace(folder), self.facts.public, now, pins))
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """Some 400 rows of every kind, some erased, all signed; the pinned checkpoint is of about half of them."""
-    facts = make_store(tmp_path_factory.mktemp("store"), 380, 12, 11, checkpoint_every=60)
-    newest = asyncio.run(_erase_and_sign(facts))
-    return Kept(facts, open_note(facts.notes[3], facts.public), newest)
-
-
-async def _erase_and_sign(facts: Facts) -> Checkpoint:
-    store = SqliteStore(facts.folder)
-    row = Row(kind=Kind.ERASED, request_id="erase-1", at=facts.ended, door="connectcare audit erase")
-    assert await store.erase(patient=facts.tags[3], row=row)
-    assert await store.erase(before=facts.ended - timedelta(minutes=2), row=row)
-    signer = LocalSigner(facts.key)
-    assert await Checkpointer(store, signer, lambda: facts.ended, 10.0).checkpoint()
-    kept = await store.newest_checkpoint()
-    await store.aclose()
-    assert kept is not None
-    return open_note(kept.note, facts.public)
+from gateway.store.folder import DATABASE
+from tests.tampering import TABLES, WAYS, Tamperer, tampered
+from tests.unit.verify.conftest import Kept
 
 
 def caught(kept: Kept, work: Path, seed: int, ways: Iterable[int]) -> tuple[Counter[str], list[str]]:
@@ -91,6 +48,7 @@ def test_a_thousand_tamperings_are_caught(kept: Kept, tmp_path: Path) -> None:
     done, missed = caught(kept, tmp_path, 2, [way % len(WAYS) for way in range(1_000)])
     assert missed == []
     assert sum(done.values()) == 1_000
+    assert {said.split()[1].partition(".")[0] for said in done if said.startswith("edit ")} == set(TABLES)
 
 
 def test_what_no_one_can_see_from_an_older_checkpoint_alone(kept: Kept, tmp_path: Path) -> None:
@@ -108,3 +66,43 @@ def test_what_no_one_can_see_from_an_older_checkpoint_alone(kept: Kept, tmp_path
         assert not [each for each in told if "missing" in each or "checkpoint" in each]
         told = [str(finding) for finding in kept.verified(copy, kept.newest).findings]
         assert any("the log is shorter than the pinned checkpoint" in each for each in told)
+
+
+def scribbled(kept: Kept, work: Path, seed: int) -> tuple[bool, bool]:
+    """Random bytes in the database's file: whether the verification still held, and whether anything can be read
+    differently from before."""
+    chance = random.Random(f"scribble/{seed}")
+    copy = work / "scribbled"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(kept.facts.folder, copy)
+    file = copy / "store" / DATABASE
+    content = bytearray(file.read_bytes())
+    for _ in range(chance.choice([1, 1, 20])):
+        at = chance.randrange(100) if chance.random() < 0.1 else chance.randrange(len(content))
+        length = chance.choice([1, 4, 600])
+        content[at : at + length] = chance.randbytes(len(content[at : at + length]))
+    file.write_bytes(content)
+    report = kept.verified(copy)
+    assert not any("Traceback" in str(each) for each in report.findings)
+    return report.holds, dumped(file) != dumped(kept.facts.folder / "store" / DATABASE)
+
+
+def dumped(file: Path) -> object:
+    """All that the journal's tables hold; what went wrong, where they can't be read."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES]
+    except (sqlite3.Error, UnicodeError) as error:
+        return str(error)
+
+
+def test_random_bytes_in_the_file_end_in_a_sentence(kept: Kept, tmp_path: Path) -> None:
+    outcomes = [scribbled(kept, tmp_path, seed) for seed in range(25)]
+    assert not any(holds and differs for holds, differs in outcomes)
+    assert any(differs for _, differs in outcomes)
+
+
+@pytest.mark.slow
+def test_many_random_bytes_end_in_a_sentence(kept: Kept, tmp_path: Path) -> None:
+    outcomes = [scribbled(kept, tmp_path, seed) for seed in range(25, 500)]
+    assert not any(holds and differs for holds, differs in outcomes)

@@ -1,0 +1,175 @@
+"""What the journal costs: a release at 200 records a second, on a short journal and on one of a million rows.
+
+One process, one worker, SQLite, checkpoints signed as a gateway signs them. Arrivals are open loop: they come at their
+own time, however long the ones before them take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final
+
+import msgspec
+
+from gateway.audit.checkpoints import Checkpointer
+from gateway.audit.log.signer import LocalSigner
+from gateway.audit.row import Kind, Row, SourceLine, Who
+from gateway.choice.model import Basis, Permission, Scope
+from gateway.store.moments import utc_now
+from gateway.store.sqlite import SqliteStore
+from tests.journals import Facts, make_store
+
+SIZES: Final = (1_000, 1_000_000)
+PER_SECOND: Final = 200
+SECONDS: Final = 30
+PATIENTS: Final = 400
+RESOURCES: Final = 303
+CHECKPOINT_SECONDS: Final = 10.0
+MOST_P99_MS: Final = 15.0
+MOST_GROWTH: Final = 1.25
+"""What a row may cost on the long journal, as a ratio to the short one: beyond a busy machine's own noise."""
+
+_WHO: Final = Who(
+    issuer="https://issuer.example",
+    user_id="555000000001",
+    name="BENCH Ada Dr",
+    role_profile_id="555100000001",
+    job_role_code="R0260",
+    role="gp",
+    organisation="G85005",
+    organisation_name="A practice",
+    organisation_type="gp-practice",
+    client_id="viewer",
+    purpose="TREAT",
+    acr="AAL3",
+    token_id="token",
+)
+
+
+def run() -> dict[str, Any]:
+    """Figures by size of the journal, and how the long one compares with the short one."""
+    found: dict[str, Any] = {}
+    for size in SIZES:
+        with tempfile.TemporaryDirectory(prefix="connectcare-bench-journal-") as name:
+            facts = make_store(Path(name), size, max(100, size // 20), seed=7, checkpoint_every=5_000)
+            found[str(size)] = asyncio.run(_measured(facts))
+    short, long = (found[str(size)] for size in SIZES)
+    found["growth"] = {
+        "cpu_per_row": round(long["cpu_us_per_row"] / short["cpu_us_per_row"], 3),
+        "release_p50": round(long["release_p50_ms"] / short["release_p50_ms"], 3),
+    }
+    return found
+
+
+def kept(found: dict[str, Any]) -> bool:
+    """Whether the promise is kept."""
+    quick = all(found[str(size)]["release_p99_ms"] <= MOST_P99_MS for size in SIZES)
+    return quick and found["growth"]["cpu_per_row"] <= MOST_GROWTH
+
+
+async def _measured(facts: Facts) -> dict[str, Any]:
+    store = SqliteStore(facts.folder)
+    signer = LocalSigner(facts.key, facts.folder / "last.note")
+    checkpointer = Checkpointer(store, signer, utc_now, CHECKPOINT_SECONDS)
+    try:
+        permissions = [await _granted(store, number) for number in range(PATIENTS)]
+        checkpointer.start()
+        before = time.process_time()
+        waited = await _arrivals(store, permissions)
+        spent = time.process_time() - before
+    finally:
+        await checkpointer.aclose()
+        await store.aclose()
+    return {
+        "releases": len(waited),
+        "release_p50_ms": round(median(waited), 2),
+        "release_p99_ms": round(quantiles(waited, n=100)[98], 2),
+        "cpu_us_per_row": round(spent * 1_000_000 / (2 * len(waited)), 1),
+    }
+
+
+async def _arrivals(store: SqliteStore, permissions: list[Permission]) -> list[float]:
+    rng, start = random.Random(11), time.perf_counter()
+    tasks = []
+    for number in range(PER_SECOND * SECONDS):
+        due = start + number / PER_SECOND
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        permission = rng.choice(permissions)
+        tasks.append(asyncio.create_task(_look(store, permission, f"bench-{number}", rng)))
+    return await asyncio.gather(*tasks)
+
+
+async def _look(store: SqliteStore, permission: Permission, request_id: str, rng: random.Random) -> float:
+    """Milliseconds that the release took, its waiting for others included."""
+    intent = await store.append(_row(Kind.INTENT, permission, request_id))
+    row = _release(permission, request_id, intent, rng)
+    started = time.perf_counter()
+    await store.release(row)
+    return (time.perf_counter() - started) * 1000
+
+
+async def _granted(store: SqliteStore, number: int) -> Permission:
+    now = datetime.now(UTC)
+    permission = Permission(
+        id=f"bench-permission-{number}",
+        patient=f"{number:064x}",
+        sealed_patient=f"sealed-{number}",
+        caller=_WHO.key,
+        organisation=_WHO.organisation,
+        basis=Basis.PATIENT_AGREED,
+        scope=Scope.STANDARD,
+        reason="",
+        granted_at=now,
+        expires_at=now + timedelta(hours=8),
+    )
+    await store.grant(permission, _row(Kind.PERMISSION_GRANTED, permission, f"grant-{number}"))
+    return permission
+
+
+def _row(kind: Kind, permission: Permission, request_id: str) -> Row:
+    return Row(
+        kind=kind,
+        request_id=request_id,
+        at=datetime.now(UTC),
+        door="GET /fhir/R4/Patient/{id}/$everything",
+        who=_WHO,
+        patient=permission.patient,
+        sealed_patient=permission.sealed_patient,
+        permission=permission.id,
+        basis=permission.basis.value,
+        scope=permission.scope.value,
+    )
+
+
+def _release(permission: Permission, request_id: str, intent: int, rng: random.Random) -> Row:
+    """As large as the row of a whole record."""
+    digests = [rng.randbytes(7).hex() for _ in range(RESOURCES)]
+    return msgspec.structs.replace(
+        _row(Kind.RELEASE, permission, request_id),
+        status=200,
+        intent=intent,
+        sources={ods: SourceLine(outcome="answered", took_ms=50.1) for ods in ("RJ2", "G85005", "RPG")},
+        seen={"results": 110, "contacts": 60, "medicines": 84, "problems": 21, "allergies": 9, "immunisations": 6},
+        seen_ids={"a" * 39: digests},
+        sent={"a" * 39: [digest + "aa" for digest in digests]},
+        policy_hash="5f" * 32,
+        relationship="registered-practice",
+    )
+
+
+def told(found: dict[str, Any]) -> None:
+    """Print the figures."""
+    for name, seen in found.items():
+        print(f"{'journal ' + name:<24} {seen}")
+    promise = f"a release at most {MOST_P99_MS:g} ms at p99, and a row costs no more on a long journal"
+    print(f"journal: {'kept' if kept(found) else 'NOT KEPT'}: {promise}")
+
+
+if __name__ == "__main__":
+    told(run())
