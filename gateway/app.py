@@ -175,9 +175,7 @@ def _join(
         permissions=granted,
         consents=Consents(store, sealer, journal, may, now),
         audit=AuditReader(store, sealer, journal, may),
-        reports=Reports(
-            ReportMaker(store, sealer, checkpointer.public, now), journal, may, checkpointer.checkpoint
-        ),
+        reports=Reports(ReportMaker(store, sealer, checkpointer.public, now), journal, may, checkpointer.checkpoint),
         events=events,
         followers=made_followers(store, events, *copies),
         desk=Desk(store, sealer, journal, may, now),

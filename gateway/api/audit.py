@@ -69,4 +69,6 @@ def _row(kept: Kept, sealer: Sealer) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(kept.row, str_keys=True)
     row.pop("patient", None)
     sealed = row.pop("sealed_patient", None)
+    if lawful := kept.row.lawful:
+        row["lawful"]["reason"] = sealer.open_text(lawful.reason, lawful.id)
     return {"seq": kept.seq, **({"nhsNumber": sealer.open_patient(sealed)} if sealed else {}), **row}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
+from connectors.sdk.model import SECTION_OF_TYPE
 from gateway.api.bundle import Sending
 from gateway.api.contract import takes
 from gateway.api.disclosed import document
@@ -15,10 +16,11 @@ from gateway.api.http import authorization, read_model, request_id
 from gateway.api.models import DisclosureRequest
 from gateway.api.questions import Failing, headers_of
 from gateway.caller.model import Caller
+from gateway.caller.scopes import types_allowed
 from gateway.choice.number import nhs_number_of
 from gateway.disclosure.claim import claimed
 from gateway.disclosure.model import Disclosure
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Refusal
 from gateway.locate import Look
 from gateway.parts import Parts
 from gateway.search.representation import check_accept
@@ -55,6 +57,18 @@ def _claim(body: DisclosureRequest, parts: Parts) -> Disclosure:
     )
 
 
+def _require_whole(caller: Caller, claim: Disclosure) -> None:
+    """A file that an application cut short would read as if an organisation had left something out."""
+    types = types_allowed(caller.scopes)
+    needed = {name for name, section in SECTION_OF_TYPE.items() if section in claim.policy.terms.sections}
+    if types is not None and not needed <= types:
+        raise Refusal(
+            "Your application's token lets it read some kinds of resources only, so the file would not be whole. Sign "
+            f"in with one that may read {', '.join(sorted(needed - types))} too (user/*.rs).",
+            rule="scope.disclosure",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Disclosing:
     """The whole of what the named policy lets out, on one page."""
@@ -67,6 +81,8 @@ class _Disclosing:
     parts: Parts
 
     def look(self, caller: Caller) -> Look:
+        """Raises Refusal where the application's token would leave out what the policy lists."""
+        _require_whole(caller, self.claim)
         return Look(
             nhs_number=self.nhs_number,
             door=self.door,

@@ -10,7 +10,6 @@ import msgspec
 
 from gateway.caller.model import Caller, KnownCaller, binding_key
 
-
 PATIENT: Final = "Patient"
 """The key of `Row.sent` for Patient resources."""
 
@@ -113,8 +112,8 @@ class Lawful(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which rows were erased, as numbers and runs of them (`3-17,20`), and a digest of what is left of them
-    (`gateway.audit.erased`). `bound` is what they vouched for in other tables, whose records stay: number of the row, id
-    of the record, digest."""
+    (`gateway.audit.erased`). `bound` is what they vouched for in other tables, whose records stay: number of the row,
+    id of the record, digest."""
 
     rows: str
     digest: str

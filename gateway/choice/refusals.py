@@ -55,11 +55,11 @@ def opted_out_under_another_number() -> OptedOut:
 
 
 def opted_out_of_public_interest() -> OptedOut:
-    """A statute or a court's order would go ahead; weighing up the public interest doesn't override the patient here."""
+    """A statute or a court's order would go ahead; weighing up the public interest overrides nobody's no here."""
     return OptedOut(
         "This patient has opted out of Connect Care, and a disclosure in the public interest doesn't override that. No "
-        "organisation was asked. Put the request to the organisations that hold the records; where a statute or a court "
-        "requires it, say so in basis and reference.",
+        "organisation was asked. Put the request to the organisations that hold the records; where a statute or a "
+        "court requires it, say so in basis and reference.",
         rule=OPTED_OUT,
     )
 

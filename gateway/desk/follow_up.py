@@ -60,7 +60,9 @@ class FollowUp:
     async def _follow(self) -> None:
         while True:
             try:
-                await self.catch_up()
+                async with self._store.follow(FOLLOWER) as mine:
+                    if mine:  # one among all workers: the others would read every row once more
+                        await self.catch_up()
             except Exception as error:  # the store is away, say: the position stands, and the next minute tries again
                 log.failed("desk.follow-up-failed", error)
             await asyncio.sleep(_EVERY_SECONDS)

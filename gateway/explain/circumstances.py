@@ -7,7 +7,7 @@ from connectors.sdk.organisations import OrganisationType
 from gateway.audit.row import Row
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
-from gateway.disclosure.model import LawfulBasis, Terms
+from gateway.disclosure.model import LawfulBasis
 from gateway.policy.decide import Policy, disclosing
 from gateway.policy.model import Circumstances
 
@@ -35,9 +35,3 @@ def circumstances_of(row: Row, policy: Policy) -> Circumstances | None:
     except ValueError:
         return None
     return Circumstances(role, kind, row.who.purpose, basis, scope, False, Section.DEMOGRAPHICS, kind, frozenset())
-
-
-def terms_of(row: Row, policy: Policy) -> Terms | None:
-    """Of the named policy of a disclosure."""
-    named = policy.disclosures.get(row.lawful.policy) if row.lawful else None
-    return named.terms if named else None

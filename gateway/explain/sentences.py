@@ -72,7 +72,10 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "The token was genuine, and its holder may not use Connect Care in that way.",
         "A sign-in as a person, in one role that takes part, in an organisation that takes part, for direct care.",
     ),
-    "checkpoint": ("The journal has no such signed checkpoint.", "One that it has; or the next one, once it is signed."),
+    "checkpoint": (
+        "The journal has no such signed checkpoint.",
+        "One that it has; or the next one, once it is signed.",
+    ),
     "choice": ("The sharing choice was not stated as it must be.", _MEND),
     "consent": ("There is no such consent here.", _MEND),
     "desk": ("The privacy officer's desk doesn't allow that step.", "A step that the case's state allows."),

@@ -262,7 +262,7 @@ class TabledPolicy(Policy):
         return decision
 
     def may_differ(self, other: TabledPolicy) -> Callable[[Circumstances], bool]:
-        """A quick test: False only where the two certainly decide alike, since no rule that just one of them has speaks.
+        """A quick test: False only where the two certainly decide alike: no rule that just one of them has speaks.
 
         It holds for circumstances whose words both schemas know; of schemas that differ it says nothing.
         """

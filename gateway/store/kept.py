@@ -1,4 +1,4 @@
-"""What a store hands out of the journal and of its log."""
+"""What a store hands out of the journal and of its log; and what it raises where it can't be opened or read."""
 
 from __future__ import annotations
 
@@ -70,6 +70,10 @@ class KeptCheckpoint:
 
     size: int
     note: str
+
+
+class StoreUnusable(Exception):
+    """The store can't be opened, so the gateway doesn't start. The text says why, and what to do."""
 
 
 class LogDamaged(Exception):

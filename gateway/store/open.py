@@ -15,6 +15,10 @@ _BUSY_SECONDS: Final = 2.0
 _NAME_ONE: Final = "Name one store: --data with its data folder, or --database with a postgresql:// URL."
 
 
+_REPORT_SECONDS: Final = 600.0
+"""How long one question may take that isn't a gateway's."""
+
+
 class Place(Protocol):
     """What of the settings says where the store is."""
 
@@ -41,10 +45,10 @@ def open_for_changes(
     """A store that exists already, for a command that writes to it. Just one of the two is named. Raises StoreUnusable
     with a sentence for the operator: there is none, or a gateway holds it, which is a SQLite store's one writer."""
     if database is not None and data is None:
-        return PostgresStore(database, password_file=password_file)
+        return PostgresStore(database, password_file=password_file, read_seconds=_REPORT_SECONDS)
     if data is not None and database is None:
         folder_to_read(data, _BUSY_SECONDS)
-        return SqliteStore(data)
+        return SqliteStore(data, read_seconds=_REPORT_SECONDS)
     raise ValueError(_NAME_ONE)
 
 
@@ -56,7 +60,7 @@ def open_for_reading(
     Just one of the two is named. Raises StoreUnusable with a sentence for the operator.
     """
     if database is not None and data is None:
-        return PostgresStore(database, password_file=password_file, read_only=True)
+        return PostgresStore(database, password_file=password_file, read_only=True, read_seconds=_REPORT_SECONDS)
     if data is not None and database is None:
-        return SqliteStore(data, read_only=True)
+        return SqliteStore(data, read_only=True, read_seconds=_REPORT_SECONDS)
     raise ValueError(_NAME_ONE)

@@ -12,15 +12,13 @@ from typing import Final
 import psycopg
 
 from gateway.store.moments import Clock, utc_now
-from gateway.store.postgres_connection import READ_SECONDS, Address, ReadingConnection, WritingConnection, explained
+from gateway.store.postgres_address import Address, explained
+from gateway.store.postgres_connection import READ_SECONDS, ReadingConnection, WritingConnection
 from gateway.store.readers import Readers
 from gateway.store.schema.migrations import demand_current
 from gateway.store.schema.postgres import migrate, version_of
 from gateway.store.sql.store import SqlStore
 from gateway.store.writer import Writer
-
-_REPORT_SECONDS: Final = 600.0
-"""How long one question may take that isn't a gateway's."""
 
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(?)"
 
@@ -30,7 +28,7 @@ class PostgresStore(SqlStore):
 
     Opening it raises StoreUnusable with a sentence for the operator: the database can't be reached, holds another
     program's tables or a newer gateway's. `max_waiting` bounds the queue of rows, as on SQLite; `read_only` opens it
-    for reading alone.
+    for reading alone; `read_seconds` is how long one question may take.
     """
 
     def __init__(
@@ -41,19 +39,20 @@ class PostgresStore(SqlStore):
         clock: Clock = utc_now,
         max_waiting: int = 1024,
         read_only: bool = False,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._address = Address(url, password_file)
+        self._address.check()
         if read_only:
             explained(self._address, self._check)
-            writer, seconds = None, _REPORT_SECONDS
+            writer = None
         else:
-            connection = explained(self._address, self._migrated)
-            writer, seconds = Writer(connection, max_waiting=max_waiting), READ_SECONDS
+            writer = Writer(explained(self._address, self._migrated), max_waiting=max_waiting)
 
         def reader() -> ReadingConnection:
-            return ReadingConnection(self._address, seconds)
+            return ReadingConnection(self._address, read_seconds)
 
-        super().__init__(writer, Readers(reader, psycopg.Error, answer_seconds=1.5 * seconds), clock)
+        super().__init__(writer, Readers(reader, psycopg.Error, answer_seconds=1.5 * read_seconds), clock)
 
     def _migrated(self) -> WritingConnection:
         connection = WritingConnection(self._address)

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway.store.connection import Cursor
 from gateway.store.folder import Folder, connect, folder_to_read
@@ -17,9 +17,6 @@ from gateway.store.moments import Clock, utc_now
 from gateway.store.readers import Readers
 from gateway.store.sql.store import SqlStore
 from gateway.store.writer import Writer
-
-_REPORT_SECONDS: Final = 600.0
-"""How long one question may take that isn't a gateway's."""
 
 
 class SqliteConnection:
@@ -64,7 +61,7 @@ class SqliteStore(SqlStore):
     Opening it raises StoreUnusable with a sentence for the operator: the folder can't be used, another process writes
     to it, the file isn't ours or was written by a newer gateway. `max_waiting` bounds the queue of rows; beyond it
     every write answers AuditUnavailable at once. `busy_seconds` bounds the wait for a lock that somebody else holds.
-    `read_only` opens it beside whoever writes, and without their lock.
+    `read_only` opens it beside whoever writes, without their lock. `read_seconds` is how long one question may take.
     """
 
     def __init__(
@@ -76,6 +73,7 @@ class SqliteStore(SqlStore):
         busy_seconds: float = 2.0,
         connection_type: type[sqlite3.Connection] = sqlite3.Connection,
         read_only: bool = False,
+        read_seconds: float = 15.0,
     ) -> None:
         self._followed: set[str] = set()
         self._folder = None if read_only else Folder(data)
@@ -88,8 +86,7 @@ class SqliteStore(SqlStore):
         def reader() -> SqliteConnection:
             return SqliteConnection(connect(database, mode, busy_seconds))
 
-        patience = {"answer_seconds": _REPORT_SECONDS} if read_only else {}
-        super().__init__(writer, Readers(reader, sqlite3.Error, **patience), clock)
+        super().__init__(writer, Readers(reader, sqlite3.Error, answer_seconds=read_seconds), clock)
 
     @asynccontextmanager
     async def follow(self, follower: str) -> AsyncIterator[bool]:

@@ -173,6 +173,30 @@ async def test_the_gateway_keeps_its_policies_when_it_starts(stack: Stack) -> No
     assert isinstance(stack.parts.policy, Policy)
 
 
+async def test_past_decisions_are_held_against_another_policy_by_its_hash(tmp_path: Path) -> None:
+    old = altered(Settings.model_fields["policies_dir"].default, tmp_path / "old")
+    data = tmp_path / "data"
+    data.mkdir()
+    async with running(data, policies_dir=old) as stack:
+        before = stack.parts.policy.hash
+        await stack.agree(GRACE, "social-worker")
+        await stack.everything(GRACE, "social-worker")
+    async with running(data) as stack:
+        after = stack.parts.policy.hash
+
+        async def diff(*words: str | Path) -> Result:
+            return await asyncio.to_thread(CliRunner().invoke, app, ["policy", "diff", *map(str, words)])
+
+        found = await diff(before, after, "--data", data)
+        assert found.exit_code == 1, found.output
+        assert "whole by section.results" in found.stdout
+        assert "-> withheld by policy.default-deny" in found.stdout
+        assert "Of 2 past decisions, 1 would certainly change, and 0 might" in found.stdout
+        assert "1 would change: open-record by social-worker in council (TREAT, patient-agreed" in found.stdout
+        unknown = await diff("0" * 64, after, "--data", data)
+        assert (unknown.exit_code, "isn't in this store" in unknown.output) == (2, True)
+
+
 def run(*words: str | Path) -> Result:
     return CliRunner().invoke(app, ["audit", "explain", *map(str, words)])
 

@@ -209,13 +209,20 @@ def test_what_no_gateway_could_have_sent_is_not_shown() -> None:
     assert counts(compare([*half, *huge], [], Sealer(bytes(32))))[Verdict.NOT_SHOWN] == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["0.10", "1e5", "1E-7", "-0.0", "100", "123456789012345678", "1.0E+2", "0.0000001"]
-)
+@pytest.mark.parametrize("text", ["0.10", "1e5", "1E-7", "-0.0", "100", "123456789012345678", "1.0E+2", "0.0000001"])
 def test_a_number_that_was_sent_reads_back_as_the_same_bytes(text: str) -> None:
     sent = ENCODER.encode(DECODER.decode(f'{{"resourceType":"Observation","value":{text}}}'))
     [again] = read_resources(msgspec.json.format(sent))
     assert ENCODER.encode(again) == sent
+
+
+async def test_a_patient_by_another_number_or_name_was_not_shown(stack: Stack, record: tuple[str, bytes]) -> None:
+    patient = next(each for each in read_resources(record[1]) if each.get("id") == GRACE)
+    rows = await stack.parts.store.rows(request_id=record[0])
+    others = [{**patient, "id": id_} for id_ in (TOMASZ, "p1", "")]
+    found = compare([*others, {**patient, "active": False}], rows, stack.parts.sealer)
+    assert [each.verdict for each in found] == [Verdict.NOT_SHOWN] * 3 + [Verdict.DIFFERENT]
+    assert TOMASZ not in repr(found)
 
 
 def run(*words: str | Path) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,7 +13,11 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.composition import Composition
 
 from connectors.sdk.model import SECTION_OF_TYPE
-from tests.flow.stack import GRACE, STRANGER, TOMASZ, Stack, told
+from gateway.audit.row import Kind, Row
+from gateway.errors import AuditUnavailable
+from gateway.fan_out import FanOut
+from tests.flow.stack import GRACE, STRANGER, TOMASZ, Stack, running, told
+from tests.flow.test_shadow import JOINING_LATER, calls, done, in_shadow
 
 BIRTH = "1951-03-14"
 OFFICER = "privacy-officer"
@@ -96,6 +101,7 @@ async def test_the_row_says_on_what_law_and_to_whom_and_keeps_the_reason_sealed(
     row = await last_row(stack, "disclosure")
     assert row["request_id"] == answer.headers["x-request-id"]
     lawful = row["lawful"]
+    assert lawful["reason"].startswith("Order of 2 March"), "privacy officers read it"
     assert lawful | {"reason": "", "id": ""} == {
         "basis": "court-order",
         "reference": "Family Court at Bromley, ZE26C00001",
@@ -104,8 +110,8 @@ async def test_the_row_says_on_what_law_and_to_whom_and_keeps_the_reason_sealed(
         "id": "",
         "reason": "",
     }
-    assert "Order" not in lawful["reason"]
-    assert stack.parts.sealer.open_text(lawful["reason"], lawful["id"]).startswith("Order of 2 March")
+    [kept] = await stack.parts.store.rows(kinds=frozenset({Kind.DISCLOSURE}))
+    assert "Order" not in repr(kept.row), "the journal holds it sealed"
     assert (row.get("permission"), row["who"]["purpose"], row["status"]) == (None, "HLEGAL", 200)
     shown = [entry["resource"] for entry in answer.json()["entry"]]
     clinical = [each for each in shown if each["resourceType"] not in ("Composition", "OperationOutcome", "Linkage")]
@@ -243,8 +249,71 @@ async def test_an_nhs_number_in_what_was_claimed_is_kept_nowhere(stack: Stack, b
     assert stated(answer.json()["entry"][0]["resource"])["reference"] == "Order about [nhs-number]"
 
 
-async def test_sources_are_told_that_it_is_no_care(stack: Stack, born: str) -> None:
-    """A council's system gets the purpose in a header."""
+async def test_the_journal_says_that_it_is_no_care(stack: Stack, born: str) -> None:
     await disclosed(stack, birthDate=born)
-    row = await last_row(stack, "intent")
-    assert row["who"]["purpose"] == "HLEGAL"
+    rows = await stack.rows(GRACE)
+    intent, disclosure = [row for row in rows if row["kind"] in ("intent", "disclosure")][-2:]
+    assert intent["who"]["purpose"] == disclosure["who"]["purpose"] == "HLEGAL"
+
+
+@pytest.mark.parametrize("scope", ["user/Patient.rs", "user/Observation.read user/Patient.read"])
+async def test_an_application_that_may_not_read_all_of_it_gets_no_file(stack: Stack, born: str, scope: str) -> None:
+    token = stack.demo.mint(OFFICER, claims={"scope": scope})
+    before = stack.calls()
+    answer = await stack.client.post(
+        "/disclosures", json=claim(birthDate=born), headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 403
+    assert "would not be whole" in told(answer)
+    assert stack.calls() == before
+    whole = stack.demo.mint(OFFICER, claims={"scope": "openid user/*.rs"})
+    answer = await stack.client.post(
+        "/disclosures", json=claim(birthDate=born), headers={"Authorization": f"Bearer {whole}"}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def test_organisations_in_shadow_are_not_asked(tmp_path: Path) -> None:
+    async with running(tmp_path, organisations_file=in_shadow(tmp_path)) as stack:
+        await stack.agree(GRACE)
+        date_of_birth = (await stack.get(f"/fhir/R4/Patient/{GRACE}")).json()["birthDate"]
+        await done(stack)
+        before = calls(stack, *JOINING_LATER)
+        answer = await disclosed(stack, birthDate=date_of_birth)
+        assert answer.status_code == 200, answer.text
+        await done(stack)
+        assert calls(stack, *JOINING_LATER) == before
+
+
+async def test_nothing_leaves_where_the_row_can_not_be_written(stack: Stack, born: str, monkeypatch: Any) -> None:
+    async def full(row: Row, cases: object = ()) -> int:
+        raise AuditUnavailable("disk full")
+
+    monkeypatch.setattr(stack.parts.records.store, "release", full)
+    answer = await disclosed(stack, birthDate=born)
+    assert (answer.status_code, answer.json()["resourceType"]) == (503, "OperationOutcome")
+    assert "CANARY" not in answer.text
+
+
+@pytest.mark.parametrize(("basis", "policy", "status"), [
+    ("court-order", "whole-record", 200),
+    ("public-interest", "identity-and-contacts", 403),
+])  # fmt: skip
+async def test_an_opt_out_that_comes_meanwhile_counts_at_the_release(
+    stack: Stack, born: str, monkeypatch: Any, basis: str, policy: str, status: int
+) -> None:
+    ask = stack.parts.fan_out.ask
+
+    async def asked_while_opting_out(*given: Any, **more: Any) -> Any:
+        answers = await ask(*given, **more)
+        await stack.choose(GRACE, "opted-out")
+        return answers
+
+    monkeypatch.setattr(FanOut, "ask", lambda _, *given, **more: asked_while_opting_out(*given, **more))
+    answer = await disclosed(stack, birthDate=born, basis=basis, policy=policy)
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        assert (await last_row(stack, "disclosure"))["lawful"]["opted_out"] is True
+    else:
+        refusal = await last_row(stack, "refusal")
+        assert (refusal["rule"], refusal.get("sent", {}), refusal.get("seen", {})) == ("choice.opted-out", {}, {})

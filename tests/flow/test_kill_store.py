@@ -16,7 +16,7 @@ from gateway.store.interface import Kept
 from gateway.store.sql.base import MOST_ROWS
 from tests.stores import Place, PostgresPlace, SqlitePlace
 
-KILLS = 10
+KILLS = 5
 
 WRITES_UNTIL_KILLED = textwrap.dedent("""
     import asyncio, os, sys
@@ -29,7 +29,8 @@ WRITES_UNTIL_KILLED = textwrap.dedent("""
     async def write(store, who):
         for n in range(10**9):
             name = f"{sys.argv[3]}-{who}-{n}"
-            row = Row(kind=Kind.INTENT, request_id=name, at=datetime.now(UTC), door="POST /records", patient=f"{who:064x}")
+            tag, now = f"{who:064x}", datetime.now(UTC)
+            row = Row(kind=Kind.INTENT, request_id=name, at=now, door="POST /records", patient=tag)
             seq = await store.append(row)
             os.write(1, f"{seq} {name}\\n".encode())
 

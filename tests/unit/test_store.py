@@ -186,7 +186,7 @@ class TestRelease:
         a release that was asked for after the opt-out was acknowledged must fail, and in the journal no release stands
         behind the choice, whoever was faster."""
         dice = random.Random(20260302)
-        patients = [f"{n:064x}" for n in range(300)]
+        patients = [f"{n:064x}" for n in range(300 if isinstance(store, SqliteStore) else 100)]
         for patient in patients:
             await store.grant(a_permission(id=f"p-{patient}", patient=patient), a_row(Kind.PERMISSION_GRANTED))
         too_late: list[str] = []
@@ -224,8 +224,8 @@ class TestRelease:
             assert all(seq < out for seq in releases)
             assert len(rows) == 9, "each look is one row, either way"
             released, refused = released + len(releases), refused + 8 - len(releases)
-        assert released > 300
-        assert refused > 300
+        assert released > len(patients)
+        assert refused > len(patients)
 
 
 class TestPermissions:

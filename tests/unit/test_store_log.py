@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.audit.erased import erased
+from gateway.audit.bound import bound_to
+from gateway.audit.erased import Left, erased
 from gateway.audit.log.leaf import NO_HEAD, chain, commit
 from gateway.audit.log.tree import (
     EMPTY_ROOT,
@@ -31,7 +32,7 @@ from gateway.store.sql.store import SqlStore
 from gateway.store.tables import journal, log
 from gateway.store.tables.journal import canonical
 from gateway.store.transaction import Transaction
-from tests.store_rows import NOON, A, B, a_row, choose
+from tests.store_rows import NOON, A, B, a_permission, a_row, choose
 from tests.stores import Place
 
 
@@ -278,9 +279,17 @@ class TestErasing:
         await store.erase(patient=A, row=self.ROW)
         [kept] = await store.rows(kinds=frozenset({Kind.ERASED}))
         assert kept.row.total == len(gone)
-        assert kept.row.erased == erased((seq, "intent", to_micros(NOON)) for seq in gone)
+        assert kept.row.erased == erased(Left(seq, "intent", to_micros(NOON)) for seq in gone)
         assert await store.erase(patient=A, row=self.ROW) == 0
         assert [kept.row.total for kept in await store.rows(kinds=frozenset({Kind.ERASED}))] == [2, 0]
+
+    async def test_it_takes_over_what_the_erased_row_vouched_for(self, store: SqlStore) -> None:
+        await store.grant(a_permission(), a_row(Kind.PERMISSION_GRANTED))
+        await store.erase(patient=A, row=self.ROW)
+        [kept] = await store.rows(kinds=frozenset({Kind.ERASED}))
+        left = Left(1, "permission-granted", to_micros(NOON), bound_to(a_permission()))
+        assert kept.row.erased == erased([left])
+        assert await store.permission("p-1") == a_permission()
 
     async def test_by_time_by_patient_and_by_both(self, store: SqlStore) -> None:
         for hours in range(4):
@@ -330,7 +339,7 @@ class TestErasing:
         erased_rows = [entry for entry in await logged(store) if entry.row is None]
         assert {entry.leaf.seq for entry in erased_rows} >= set(range(1, 21))
         said = [kept.row.erased for kept in await store.rows(kinds=frozenset({Kind.ERASED}))]
-        assert said == [erased((entry.leaf.seq, "intent", to_micros(NOON)) for entry in erased_rows)]
+        assert said == [erased(Left(entry.leaf.seq, "intent", to_micros(NOON)) for entry in erased_rows)]
 
     @pytest.mark.parametrize(
         ("asked", "row"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from gateway.errors import AuditUnavailable
 from gateway.settings import SettingsError, load_settings
 from gateway.store.interface import StoreUnusable
-from gateway.store.open import open_for_reading, open_for_writing
+from gateway.store.open import open_for_changes, open_for_reading, open_for_writing
 from gateway.store.postgres import PostgresStore
 from gateway.store.sqlite import SqliteStore
 from tests.store_rows import a_row
@@ -53,10 +54,25 @@ async def test_others_read_the_one_that_they_name(sqlite_place: SqlitePlace, pos
         await reading.aclose()
 
 
+@pytest.mark.parametrize("opened", [open_for_reading, open_for_changes])
 @pytest.mark.parametrize("named", [{}, {"data": Path(), "database": HERE}])
-def test_they_name_just_one(named: dict[str, object]) -> None:
+def test_they_name_just_one(named: dict[str, object], opened: Callable[..., object]) -> None:
     with pytest.raises(ValueError, match="Name one store: --data"):
-        open_for_reading(**named)  # type: ignore[arg-type]
+        opened(**named)
+
+
+async def test_a_command_changes_a_store_that_is_there_and_makes_none(
+    tmp_path: Path, sqlite_place: SqlitePlace, postgres_place: PostgresPlace
+) -> None:
+    with pytest.raises(StoreUnusable, match="no store in"):
+        open_for_changes(tmp_path / "nowhere")
+    await sqlite_place.open().append(a_row())
+    with pytest.raises(StoreUnusable, match="Another process writes"):
+        open_for_changes(sqlite_place.folder)
+    sqlite_place.close()
+    for store in (open_for_changes(sqlite_place.folder), open_for_changes(database=postgres_place.url)):
+        assert await store.append(a_row())
+        await store.aclose()
 
 
 class TestReadingSqlite:

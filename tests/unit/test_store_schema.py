@@ -42,8 +42,8 @@ FORBIDDEN = [
     "DELETE FROM journal",
     f"INSERT INTO journal (seq, {COLUMNS}) SELECT 99, {COLUMNS} FROM journal WHERE seq = 1",
     f"INSERT INTO journal (seq, {COLUMNS}) SELECT 0, {COLUMNS} FROM journal WHERE seq = 1",
-    "INSERT INTO journal (seq, kind, patient_seq, request_id, at, commitment) SELECT max(seq) + 1, 'x', 0, '', 0, "
-    "max(commitment) FROM journal",
+    "INSERT INTO journal (seq, kind, patient_seq, request_id, at, commitment) "
+    "SELECT 1 + (SELECT max(seq) FROM journal), 'x', 0, '', 0, commitment FROM journal WHERE seq = 1",
     "UPDATE sharing_choice SET choice = 'opted-in'",
     "UPDATE sharing_choice SET number = number + 1",
     "DELETE FROM sharing_choice",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.audit.erased import Left, erased, numbers
 from gateway.audit.verify.findings import Findings
-from gateway.audit.verify.rows import Content, Emptied
+from gateway.audit.verify.part import Content, Emptied
 
 
 def check_erasures(emptied: Sequence[Emptied], erasures: Iterable[tuple[int, Content]], findings: Findings) -> int:

@@ -24,8 +24,8 @@ import msgspec
 
 from gateway.audit.log.checkpoint import PublicKey
 from gateway.audit.verify.evidence import COLUMNS, Evidence, Extent, RawRecord, RawRow, Unreadable
+from gateway.audit.verify.part import RANGE
 from gateway.audit.verify.records import TABLES
-from gateway.audit.verify.rows import RANGE
 
 RECORDS: Final = "records.jsonl"
 CHECKPOINTS: Final = "checkpoints.jsonl"

@@ -11,7 +11,8 @@ from gateway.audit.log.leaf import NO_HEAD
 from gateway.audit.log.tree import EMPTY_ROOT, Frontier, node_hash, root_of
 from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.map_over_time import History
-from gateway.audit.verify.rows import RANGE, Bound, Content, Emptied, Part, check_link
+from gateway.audit.verify.part import RANGE, Bound, Content, Emptied, Part
+from gateway.audit.verify.rows import check_link
 
 _WIDTH: Final = 256
 """Leaves, or roots of the level below, under one kept subtree root."""

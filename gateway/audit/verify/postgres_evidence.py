@@ -13,7 +13,7 @@ import psycopg
 from gateway.audit.verify.evidence import Unreadable
 from gateway.audit.verify.sql_evidence import SqlEvidence
 from gateway.store.interface import StoreUnusable
-from gateway.store.postgres_connection import Address, Bounded
+from gateway.store.postgres_address import Address, Bounded
 from gateway.store.schema.migrations import MIGRATIONS, demand_current
 from gateway.store.schema.postgres import version_of
 

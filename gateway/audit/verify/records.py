@@ -18,7 +18,7 @@ import msgspec
 from gateway.audit.bound import digest_of, id_of
 from gateway.audit.verify.evidence import Evidence, RawRecord, Unreadable
 from gateway.audit.verify.findings import Findings
-from gateway.audit.verify.rows import Bound
+from gateway.audit.verify.part import Bound
 from gateway.choice.model import Permission, SharingChoice
 from gateway.desk.model import Case, CaseEntry
 from gateway.store.moments import from_micros

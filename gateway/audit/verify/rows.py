@@ -8,151 +8,24 @@ returns, and is checked where the parts are joined.
 from __future__ import annotations
 
 import hmac
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
 from gateway.audit.log.leaf import HASH_BYTES, NO_HEAD, SALT_BYTES, Leaf, chain, commit
-from gateway.audit.log.tree import Frontier, root_of
-from gateway.audit.row import Erased, Kind
+from gateway.audit.row import Kind
 from gateway.audit.verify.evidence import Evidence, RawRow, Unreadable
 from gateway.audit.verify.findings import Findings, rows_named
-from gateway.caller.model import binding_key
+from gateway.audit.verify.part import Bound, Content, Emptied, Link, Part
 from gateway.store.moments import to_micros
-from gateway.store.tables.journal import caller_tag
 
-RANGE: Final = 1 << 14
-"""Rows in a part. A power of two, so that a whole part is one subtree of the log."""
-
-SMALL_SUBTREE: Final = 1 << 8
+_MOST_MICROS: Final = 1 << 63
 _NOTHING: Final = bytes(HASH_BYTES)
 """Stands for the leaf of a row that isn't there: no leaf hashes to it, so no root that it is under agrees."""
 
 _INTENTS: Final = frozenset({Kind.INTENT.value, Kind.PERSON_SOUGHT.value})
-
-
-class Asker(msgspec.Struct, frozen=True):
-    """What a row is found by of who asked."""
-
-    issuer: str
-    user_id: str
-    role_profile_id: str
-    organisation: str
-
-    @property
-    def tag(self) -> str:
-        """The binding key as the journal's column has it."""
-        return _caller_tag(self.issuer, self.user_id, self.role_profile_id, self.organisation)
-
-
-@lru_cache(maxsize=4096)
-def _caller_tag(issuer: str, user_id: str, role_profile_id: str, organisation: str) -> str:
-    return caller_tag(binding_key(issuer, user_id, role_profile_id, organisation))
-
-
-class Content(msgspec.Struct, frozen=True):
-    """What the check needs of a row's content. The rest is skipped: the commitment covers it."""
-
-    kind: str
-    request_id: str
-    at: datetime
-    who: Asker | None = None
-    patient: str | None = None
-    intent: int | None = None
-    bound: dict[str, str] = {}
-    total: int | None = None
-    erased: Erased | None = None
-
-
 _CONTENT: Final = msgspec.json.Decoder(Content)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One row of a patient: the row's number, theirs, the leaf and the head of their chain as it is kept."""
-
-    seq: int
-    patient: bytes
-    count: int
-    leaf: bytes
-    head: bytes
-
-
-class Bound(NamedTuple):
-    """That a row vouches for a record of another table; `seq` is that row's, even where it was erased since."""
-
-    seq: int
-    record: str
-    digest: str
-
-
-class Emptied(NamedTuple):
-    """A row whose content was erased, with what is left of it."""
-
-    seq: int
-    kind: str
-    at: int
-
-
-@dataclass(slots=True)
-class Links:
-    """Rows about patients, in order: the row's number, the patient's tag, their own number, and the head of their chain
-    as it is kept; tags and heads end to end. `firsts` are each patient's first."""
-
-    seqs: array[int] = field(default_factory=lambda: array("Q"))
-    tags: bytearray = field(default_factory=bytearray)
-    counts: array[int] = field(default_factory=lambda: array("Q"))
-    heads: bytearray = field(default_factory=bytearray)
-    firsts: dict[bytes, Link] = field(default_factory=dict)
-
-    def add(self, link: Link) -> None:
-        """One more row."""
-        self.seqs.append(link.seq)
-        self.tags += link.patient
-        self.counts.append(link.count)
-        self.heads += link.head
-        self.firsts.setdefault(link.patient, link)
-
-
-@dataclass(slots=True)
-class Part:
-    """What a range of rows (`first` to `last`, numbers from 1, inclusive) comes to."""
-
-    first: int
-    last: int
-    findings: Findings = field(default_factory=Findings)
-    leaves: list[bytes] = field(default_factory=list)
-    roots: dict[int, bytes] = field(default_factory=dict)
-    """The root of the range's own rows up to each size that was asked for, the last row's included."""
-    edge: tuple[bytes, ...] = ()
-    """The roots of the complete subtrees that make it up, greatest first."""
-    subtrees: list[bytes] = field(default_factory=list)
-    """The roots of its complete subtrees of `SMALL_SUBTREE` rows."""
-    links: Links = field(default_factory=Links)
-    intents: array[int] = field(default_factory=lambda: array("Q"))
-    """Numbers of the rows that announce a look."""
-    looks: list[tuple[int, int]] = field(default_factory=list)
-    """Rows that name their intent's row: both numbers."""
-    bound: list[Bound] = field(default_factory=list)
-    emptied: list[Emptied] = field(default_factory=list)
-    erasures: list[tuple[int, Content]] = field(default_factory=list)
-
-    def close(self, sizes: Iterable[int]) -> None:
-        """Fold the leaves into the roots that were asked for, and let them go."""
-        frontier, done = Frontier(), 0
-        for size in sorted({*sizes, self.last}):
-            frontier = frontier.extend(self.leaves[done : size - self.first + 1])
-            done = size - self.first + 1
-            self.roots[size] = frontier.root()
-        self.edge = frontier.hashes
-        whole = len(self.leaves) - len(self.leaves) % SMALL_SUBTREE
-        self.subtrees = [root_of(self.leaves[at : at + SMALL_SUBTREE]) for at in range(0, whole, SMALL_SUBTREE)]
-        self.leaves.clear()
 
 
 def check_rows(evidence: Evidence, first: int, last: int, sizes: Sequence[int]) -> Part:
@@ -290,7 +163,7 @@ def _check_emptied(raw: RawRow, part: Part) -> None:
         part.findings.add(seq, "is erased, and yet names who asked or the request")
     if kind in _INTENTS:
         part.intents.append(seq)
-    part.emptied.append(Emptied(seq, str(kind), at if isinstance(at, int) else -1))
+    part.emptied.append(Emptied(seq, str(kind), at if isinstance(at, int) and abs(at) < _MOST_MICROS else -1))
 
 
 def _tag(patient: object) -> bytes | None:

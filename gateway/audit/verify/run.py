@@ -24,8 +24,9 @@ from gateway.audit.verify.evidence import Evidence, Extent, Place, Unreadable
 from gateway.audit.verify.findings import Finding, Findings, Report, rows_named
 from gateway.audit.verify.joined import Joined
 from gateway.audit.verify.map_over_time import History, roots_at
+from gateway.audit.verify.part import RANGE, Part
 from gateway.audit.verify.records import TABLES, Digested, check_records, digested
-from gateway.audit.verify.rows import RANGE, Part, check_rows
+from gateway.audit.verify.rows import check_rows
 from gateway.audit.verify.signed import Pinned, check_maps, check_order, check_pinned, check_roots, open_kept
 from gateway.audit.verify.working_state import check_working_state
 from gateway.store.moments import from_micros

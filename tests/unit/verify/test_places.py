@@ -29,6 +29,7 @@ from gateway.audit.verify.sqlite_evidence import SqlitePlace
 from gateway.choice.model import Choice
 from gateway.store.folder import DATABASE
 from gateway.store.sql.store import SqlStore
+from tests.journals import make_store
 from tests.store_rows import NOON, B, a_permission, a_release, a_row, choose
 from tests.stores import PostgresPlace
 from tests.unit.verify.conftest import Kept
@@ -150,6 +151,18 @@ def test_rows_that_nobody_has_signed(kept: Kept, tmp_path: Path) -> None:
     assert "not signed since 2026-01-05T08:00:" in late.told()
 
 
+@pytest.mark.slow
+def test_a_long_journal_is_verified_by_several_processes(tmp_path: Path) -> None:
+    """More rows than one process takes on; and one of them changed, with all that follows from it in its own row."""
+    facts = make_store(tmp_path, 80_000, 4_000, 3)
+    order = Order(SqlitePlace(tmp_path), facts.public, facts.ended, processes=2)
+    assert verify(order).holds, told(order)
+    with closing(sqlite3.connect(tmp_path / "store" / DATABASE, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER journal_update")
+        connection.execute("UPDATE journal SET user_id = '555000000000' WHERE seq = 70001")
+    assert "row 70,001: user_id beside the row isn't what the row says" in told(order)
+
+
 # --- exported files ---
 
 
@@ -185,7 +198,8 @@ def lines(file: Path) -> list[dict[str, object]]:
 
 
 def written(file: Path, values: list[dict[str, object]]) -> None:
-    file.write_bytes(b"".join(json.dumps(value).encode() + b"\n" for value in values))
+    lines = (json.dumps(value, separators=(",", ":"), ensure_ascii=False) for value in values)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def test_changed_files_are_caught(kept: Kept, copy: Path) -> None:
@@ -207,9 +221,14 @@ def test_changed_files_are_caught(kept: Kept, copy: Path) -> None:
         rows.write_bytes(changed)
         assert not kept.verified_at(place).holds
     values = lines_of(content)
+    written(rows, values)
+    assert kept.verified_at(place).holds
     for change in ({"commitment": "zz"}, {"seq": 10**15}, {"patient_seq": -1}, {"head": "00"}, {"patient": "A" * 64}):
         written(rows, [values[0] | change, *values[1:]])
         assert not kept.verified_at(place).holds
+    erased = next(at for at, value in enumerate(values) if "salt" not in value)
+    written(rows, [value | ({"at": 10**30} if at == erased else {}) for at, value in enumerate(values)])
+    assert "erased rows of another kind or time" in kept.verified_at(place).told()
     rows.unlink()
     assert not kept.verified_at(place).holds
 
