@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from gateway.api.http import FHIR_JSON
 
 _SCHEMAS: Final = "#/components/schemas/"
+PUBLIC: Final = frozenset({"/livez", "/readyz", "/audit/checkpoint"})
+"""Doors that are open to anybody: they say nothing about anybody."""
+
 _ERRORS: Final = {
     "400": "The request is wrong in itself",
     "401": "No access token, or one that can't be accepted",
@@ -49,7 +52,7 @@ def contract(app: FastAPI, models: tuple[type[BaseModel], ...]) -> str:
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _complete(operation, is_public=path in ("/livez", "/readyz"))
+            _complete(operation, is_public=path in PUBLIC)
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 

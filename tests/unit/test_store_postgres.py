@@ -249,7 +249,7 @@ class TestLosingTheServer:
         wire.cut_at = b"COMMIT\0" if committed else b"INSERT INTO journal"
         with pytest.raises(AuditUnavailable, match="could not commit"):
             await store.release(a_release())
-        assert wire.cuts == 1
+        assert wire.cuts
         wire.cut_at = b""
         for _ in range(1000):  # the server has its own time for it
             if await store.log_size() == (2 if committed else 1):

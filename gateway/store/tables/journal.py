@@ -22,8 +22,8 @@ _ROW: Final = msgspec.json.Decoder(Row)
 _TAG: Final = re.compile(r"[0-9a-f]{64}")
 
 _INSERT: Final = (
-    "INSERT INTO journal (seq, kind, patient, patient_seq, request_id, at, organisation, user_id, caller, row, salt, "
-    "commitment, head) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO journal (seq, patient_seq, row, salt, commitment, head, kind, patient, request_id, at, organisation, "
+    "user_id, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NEWEST_OF_PATIENT: Final = "SELECT patient_seq, head FROM journal WHERE patient = ? ORDER BY patient_seq DESC LIMIT 1"
 _ROWS: Final = "SELECT seq, row FROM journal WHERE row IS NOT NULL AND {} ORDER BY seq LIMIT ?"
@@ -62,50 +62,38 @@ def append(transaction: Transaction, row: Row) -> int:
     Costs the same whatever the journal's size: the log's right edge is at hand, and the patient's newest row is found
     by index. Raises ValueError for a patient's tag that isn't one.
     """
-    kept, salt, who = canonical(row), new_salt(), row.who
-    patient_seq, before = _newest_of(transaction, row.patient)
-    leaf = Leaf(
-        seq=transaction.head.size + 1,
-        patient=bytes.fromhex(row.patient) if row.patient is not None else None,
-        patient_seq=patient_seq + 1 if row.patient is not None else 0,
-        commitment=commit(salt, kept),
-    )
+    kept, salt = canonical(row), new_salt()
+    leaf, before = _next_leaf(transaction, row.patient, commit(salt, kept))
     leaf_hash = leaf.hash()
-    transaction.execute(
-        _INSERT,
-        (
-            leaf.seq,
-            row.kind.value,
-            row.patient,
-            leaf.patient_seq,
-            row.request_id,
-            to_micros(row.at),
-            who.organisation if who else None,
-            who.user_id if who else None,
-            caller_tag(who.key) if who else None,
-            kept,
-            salt,
-            leaf.commitment,
-            chain(before, leaf_hash) if row.patient is not None else None,
-        ),
-    )
+    head = chain(before, leaf_hash) if leaf.patient is not None else None
+    values = (leaf.seq, leaf.patient_seq, kept, salt, leaf.commitment, head, *_found_by(row))
+    transaction.execute(_INSERT, values)
     transaction.grow(leaf_hash)
     return leaf.seq
+
+
+def _next_leaf(transaction: Transaction, patient: str | None, commitment: bytes) -> tuple[Leaf, bytes]:
+    """The leaf of the next row about the patient, and the head of their chain before it."""
+    seq = transaction.head.size + 1
+    if patient is None:
+        return Leaf(seq, None, 0, commitment), NO_HEAD
+    if not _TAG.fullmatch(patient):
+        raise ValueError("a patient's tag has 64 hexadecimal digits")
+    found = transaction.execute(_NEWEST_OF_PATIENT, (patient,)).fetchall()
+    count, before = found[0] if found else (0, NO_HEAD)
+    return Leaf(seq, bytes.fromhex(patient), count + 1, commitment), before
+
+
+def _found_by(row: Row) -> tuple[str, str | None, str, int, str | None, str | None, str | None]:
+    """Kind, patient, request id, time, and of who asked: organisation, user and binding key."""
+    who = row.who
+    asked = (who.organisation, who.user_id, caller_tag(who.key)) if who else (None, None, None)
+    return row.kind.value, row.patient, row.request_id, to_micros(row.at), *asked
 
 
 def caller_tag(key: str) -> str:
     """A caller's binding key in 32 characters, to be counted by."""
     return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-
-
-def _newest_of(connection: Connection, patient: str | None) -> tuple[int, bytes]:
-    """How many rows the patient has, and the head of their chain."""
-    if patient is None:
-        return 0, NO_HEAD
-    if not _TAG.fullmatch(patient):
-        raise ValueError("a patient's tag has 64 hexadecimal digits")
-    found = connection.execute(_NEWEST_OF_PATIENT, (patient,)).fetchall()
-    return found[0] if found else (0, NO_HEAD)
 
 
 def select_rows(
