@@ -151,7 +151,7 @@ class Gateway:
             self.kill()
 
     def stop(self) -> None:
-        """SIGTERM, and wait."""
+        """SIGTERM, and wait. Again is harmless."""
         assert self.child is not None
         self.child.terminate()
         self.child.wait(timeout=15)

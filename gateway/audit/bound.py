@@ -6,6 +6,7 @@ A choice, permission or case that is changed behind the journal's back no longer
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,12 @@ Bound = SharingChoice | Permission | Case | CaseEntry
 
 def digest_of(record: msgspec.Struct) -> str:
     """SHA-256, in hexadecimal, of the record's JSON with sorted keys, every moment in UTC."""
-    said = {name: _in_utc(getattr(record, name)) for name in record.__struct_fields__}
-    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
+    return digest_of_values({name: _in_utc(getattr(record, name)) for name in record.__struct_fields__})
+
+
+def digest_of_values(values: Mapping[str, Any]) -> str:
+    """The same of a record's fields by name, every moment in UTC already."""
+    return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()
 
 
 def id_of(record: Bound) -> str:

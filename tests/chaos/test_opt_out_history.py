@@ -39,7 +39,7 @@ async def test_one_worker(tmp_path: Path) -> None:
     with world(tmp_path, settings) as here:
         here.running.start()
         clients = await clients_of(here, patients=6, seed=1)
-        await clients.run(700, at_once=16)
+        await clients.run(400, at_once=16)
         check(clients, await rows_of(settings))
 
 
@@ -49,7 +49,7 @@ async def test_four_workers_paused_and_killed(tmp_path: Path, postgres_place: Po
     with world(tmp_path, settings, workers=4) as here:
         here.running.start()
         clients = await clients_of(here, patients=60, seed=2)
-        async with disturbed(here.running.pid, seed=3) as done:
+        async with disturbed(here.running.pid, seed=3, every=3.0) as done:
             await clients.run(50_000, at_once=32)
         assert done.kills > 10, done
         assert done.pauses > 20, done

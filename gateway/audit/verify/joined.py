@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.audit.log.leaf import NO_HEAD
-from gateway.audit.log.tree import EMPTY_ROOT, Frontier, node_hash, root_of
+from gateway.audit.log.tree import EMPTY_ROOT, Frontier, root_of
 from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.map_over_time import History
-from gateway.audit.verify.part import RANGE, Bound, Content, Emptied, Part
+from gateway.audit.verify.part import RANGE, Bound, Content, Emptied, Part, folded
 from gateway.audit.verify.rows import check_link
 
 _WIDTH: Final = 256
@@ -53,16 +53,10 @@ class Joined:
         self.size = part.last
 
     def _join_roots(self, part: Part) -> None:
-        """RFC 6962, section 2.1: to the left of a ragged right end stand complete subtrees that aren't smaller."""
+        self.roots |= {size: folded(self._whole, root) for size, root in part.roots.items()}
         is_whole = part.last - part.first + 1 == RANGE
-        for size, root in part.roots.items():
-            if size != part.last or not is_whole:
-                for left in reversed(self._whole.hashes):
-                    root = node_hash(left, root)
-                self.roots[size] = root
         if is_whole:
             self._whole = self._whole.append(part.roots[part.last])
-            self.roots[part.last] = self._whole.root()
         self.frontier = Frontier(part.last, self._whole.hashes + (() if is_whole else part.edge))
 
     def _join_chains(self, part: Part) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,26 +36,27 @@ class History:
 
 
 class Trie:
-    """The trie of all tags, with nobody in it at first. A node's number is greater than its parent's."""
+    """The trie of all tags, with nobody in it at first. A node's number is greater than its parent's; the last one
+    stands for every child that there isn't, and is found under -1 too."""
 
     def __init__(self, tags: Sequence[bytes]) -> None:
         self._tags = tags
-        self._parents = array("q")
-        self._lefts = array("q")
-        self._rights = array("q")
-        self._depths = array("H")
-        self._firsts = array("q")
+        self._parents: list[int] = []
+        self._lefts: list[int] = []
+        self._rights: list[int] = []
+        self._depths: list[int] = []
+        self._firsts: list[int] = []
         """The place of one tag in the part below."""
-        self._held = array("B")
-        """How many patients are in the part below: 0, 1, or 2 for more."""
-        self._leaves = array("q", [_NONE]) * len(tags)
+        self._leaves = [_NONE] * len(tags)
         self._lay_out()
-        self._hashes: list[bytes] = [EMPTY] * len(self._parents)
+        self._held = [0] * (len(self._parents) + 1)
+        """How many patients are in the part below: 0, 1, or 2 for more."""
+        self._hashes = [EMPTY] * (len(self._parents) + 1)
 
     @property
     def root(self) -> bytes:
         """The map's root now."""
-        return self._hashes[0] if self._hashes else EMPTY
+        return self._hashes[0]
 
     def _lay_out(self) -> None:
         """Nodes from the root down. A part with one tag is a leaf; of a part's children one may be missing."""
@@ -69,7 +70,6 @@ class Trie:
             self._rights.append(_NONE)
             self._depths.append(TAG_BITS - bits)
             self._firsts.append(first)
-            self._held.append(0)
             if parent != _NONE:
                 (self._rights if is_right else self._lefts)[parent] = node
             if last - first == 1:
@@ -99,46 +99,40 @@ class Trie:
         for node in nodes:
             depths.setdefault(self._depths[node], set()).add(node)
         for depth in range(max(depths, default=0), 0, -1):
-            above = depths.setdefault(depth - 1, set())
-            for node in depths[depth]:
-                self._refresh(node)
-                above.add(self._parents[node])
-        if 0 in depths:
-            self._refresh(0)
+            self._refresh(depths[depth], depths.setdefault(depth - 1, set()))
+        self._refresh(depths.get(0, ()), set())
 
-    def _refresh(self, node: int) -> None:
-        left, right = self._lefts[node], self._rights[node]
-        on_left = self._held[left] if left != _NONE else 0
-        on_right = self._held[right] if right != _NONE else 0
-        if on_left + on_right < 2:
-            self._held[node] = on_left + on_right
-            self._hashes[node] = self._hashes[left] if on_left else self._hashes[right] if on_right else EMPTY
-        else:
-            self._held[node] = 2
-            self._hashes[node] = inner_hash(self._hash(left), self._hash(right))
+    def _refresh(self, nodes: Iterable[int], above: set[int]) -> None:
+        """Make the nodes what their children make them, and note their parents. This is where the time goes."""
+        parents, lefts, rights, held, hashes = self._parents, self._lefts, self._rights, self._held, self._hashes
+        for node in nodes:
+            left, right = lefts[node], rights[node]
+            if held[left] + held[right] < 2:
+                held[node] = held[left] or held[right]
+                hashes[node] = hashes[left] if held[left] else hashes[right]
+            else:
+                held[node] = 2
+                hashes[node] = inner_hash(hashes[left], hashes[right])
+            above.add(parents[node])
 
     def shown(self) -> Iterator[tuple[int, int, tuple[bytes, bytes] | None]]:
         """The nodes of the map as it is now: for each the place of a tag below it, its depth, and its children's
         hashes; None for a leaf, which is of that very tag."""
-        waiting = [0] if self._hashes else []
+        waiting = [0]
         while waiting:
             node = waiting.pop()
             if self._held[node] == 2:
-                children = self._lefts[node], self._rights[node]
-                left, right = (self._hash(child) for child in children)
-                yield self._firsts[node], self._depths[node], (left, right)
-                waiting += [child for child in children if child != _NONE]
+                left, right = self._lefts[node], self._rights[node]
+                yield self._firsts[node], self._depths[node], (self._hashes[left], self._hashes[right])
+                waiting += [left, right]
             elif self._held[node]:
                 yield self._firsts[self._lone(node)], self._depths[node], None
-
-    def _hash(self, node: int) -> bytes:
-        return self._hashes[node] if node != _NONE and self._held[node] else EMPTY
 
     def _lone(self, node: int) -> int:
         """The leaf of the one patient below."""
         while self._lefts[node] != _NONE or self._rights[node] != _NONE:
             left = self._lefts[node]
-            node = left if left != _NONE and self._held[left] else self._rights[node]
+            node = left if self._held[left] else self._rights[node]
         return node
 
 

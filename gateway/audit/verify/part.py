@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.audit.log.tree import Frontier, root_of
+from gateway.audit.log.tree import Frontier, node_hash
 from gateway.audit.row import Erased
 from gateway.audit.verify.findings import Findings
 from gateway.caller.model import binding_key
@@ -56,13 +56,12 @@ class Content(msgspec.Struct, frozen=True):
     erased: Erased | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One row of a patient: the row's number, theirs, the leaf and the head of their chain as it is kept."""
+class Link(NamedTuple):
+    """One row of a patient: the row's number, their own for it, the leaf and the head of their chain as it is kept."""
 
     seq: int
     patient: bytes
-    count: int
+    own: int
     leaf: bytes
     head: bytes
 
@@ -98,7 +97,7 @@ class Links:
         """One more row."""
         self.seqs.append(link.seq)
         self.tags += link.patient
-        self.counts.append(link.count)
+        self.counts.append(link.own)
         self.heads += link.head
         self.firsts.setdefault(link.patient, link)
 
@@ -128,12 +127,22 @@ class Part:
 
     def close(self, sizes: Iterable[int]) -> None:
         """Fold the leaves into the roots that were asked for, and let them go."""
-        frontier, done = Frontier(), 0
-        for size in sorted({*sizes, self.last}):
-            frontier = frontier.extend(self.leaves[done : size - self.first + 1])
-            done = size - self.first + 1
-            self.roots[size] = frontier.root()
-        self.edge = frontier.hashes
-        whole = len(self.leaves) - len(self.leaves) % SMALL_SUBTREE
-        self.subtrees = [root_of(self.leaves[at : at + SMALL_SUBTREE]) for at in range(0, whole, SMALL_SUBTREE)]
+        asked = {*(size - self.first + 1 for size in sizes), len(self.leaves)}
+        whole, edge, done = Frontier(), Frontier(), 0
+        for size in sorted({*asked, *range(SMALL_SUBTREE, len(self.leaves) + 1, SMALL_SUBTREE)}):
+            edge, done = edge.extend(self.leaves[done:size]), size
+            root = edge.root()
+            if size in asked:
+                self.roots[self.first + size - 1] = folded(whole, root)
+            if size % SMALL_SUBTREE == 0:
+                self.subtrees.append(root)
+                whole, edge = whole.append(root), Frontier()
+        self.edge = (*whole.hashes, *edge.hashes)
         self.leaves.clear()
+
+
+def folded(left: Frontier, right: bytes) -> bytes:
+    """The root of a tree that ends with `right`, behind complete subtrees that aren't smaller (RFC 6962, 2.1)."""
+    for each in reversed(left.hashes):
+        right = node_hash(each, right)
+    return right

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_type_hints
 
 import msgspec
 
-from gateway.audit.bound import digest_of, id_of
+from gateway.audit.bound import digest_of_values
 from gateway.audit.verify.evidence import Evidence, RawRecord, Unreadable
 from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.part import Bound
@@ -62,9 +62,7 @@ def digested(evidence: Evidence, table: Table) -> tuple[list[Digested], Findings
     try:
         for raw in evidence.records(table.name):
             try:
-                record = _record(raw, table.type)
-                case = record.case if isinstance(record, CaseEntry) else ""
-                found.append(Digested(id_of(record), case, int(raw["number"]), _digests(record)))
+                found.append(_digested(raw, table.type))
             except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, KeyError):
                 name = _shown(raw.get("id", raw.get("case_id")))
                 findings.add(None, f"{table.called} {name} holds values that none can have")
@@ -112,21 +110,29 @@ def _problem(digests: Sequence[str], wanted: Sequence[str]) -> str:
     return "isn't what the journal vouches for: it was changed"
 
 
-def _digests(record: Record) -> tuple[str, ...]:
-    """The digests that rows must hold, in order: as it was made; for an ended permission, as it stands, too."""
-    if isinstance(record, Permission) and record.withdrawn_at is not None:
-        return digest_of(msgspec.structs.replace(record, withdrawn_at=None)), digest_of(record)
-    return (digest_of(record),)
+def _digested(raw: RawRecord, kind: type[Record]) -> Digested:
+    """Raises KeyError, ValueError, OverflowError, TypeError or MsgspecError for columns that can't be a record's.
+
+    What it can be isn't asked further: with a value that none has, its digest is one that no row holds.
+    """
+    values = {field: raw[column] for field, column in _columns(kind)}
+    for name in _dated(kind):
+        if values[name] is not None:
+            values[name] = from_micros(values[name])
+    digests: tuple[str, ...] = (digest_of_values(values),)
+    if kind is Permission and values["withdrawn_at"] is not None:
+        # As it was made, and as it stands.
+        digests = (digest_of_values(values | {"withdrawn_at": None}), *digests)
+    number = int(raw["number"])
+    if kind is CaseEntry:
+        return Digested(f"{values['case']}:{number}", str(values["case"]), number, digests)
+    return Digested(str(values["id"]), "", number, digests)
 
 
-def _record(raw: RawRecord, kind: type[Record]) -> Record:
-    """The record of these columns. Raises what the conversion raises where they can't be one."""
-    dated = _dated(kind)
-    values: dict[str, Any] = {}
-    for name in kind.__struct_fields__:
-        value = raw[_COLUMN_OF.get(name, name)]
-        values[name] = from_micros(value) if name in dated and value is not None else value
-    return msgspec.convert(values, kind)
+@cache
+def _columns(kind: type[Record]) -> tuple[tuple[str, str], ...]:
+    """Each field, and the column that holds it."""
+    return tuple((name, _COLUMN_OF.get(name, name)) for name in kind.__struct_fields__)
 
 
 @cache

@@ -7,13 +7,13 @@ returns, and is checked where the parts are joined.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from gateway.audit.log.leaf import HASH_BYTES, NO_HEAD, SALT_BYTES, Leaf, chain, commit
+from gateway.audit.log.leaf import HASH_BYTES, NO_HEAD, SALT_BYTES, chain, commit, leaf_hash
 from gateway.audit.row import Kind
 from gateway.audit.verify.evidence import Evidence, RawRow, Unreadable
 from gateway.audit.verify.findings import Findings, rows_named
@@ -25,6 +25,8 @@ _NOTHING: Final = bytes(HASH_BYTES)
 """Stands for the leaf of a row that isn't there: no leaf hashes to it, so no root that it is under agrees."""
 
 _INTENTS: Final = frozenset({Kind.INTENT.value, Kind.PERSON_SOUGHT.value})
+_BESIDE: Final = ("kind", "patient", "request_id", "at", "organisation", "user_id", "caller")
+_NOBODY: Final = (None, None, None)
 _CONTENT: Final = msgspec.json.Decoder(Content)
 
 
@@ -76,7 +78,7 @@ def _leaf_of(raw: RawRow, part: Part, heads: dict[bytes, tuple[int, bytes]], *, 
     if not _is_hash(commitment) or (patient is not None and tag is None) or not _is_count(patient_seq, tag):
         part.findings.add(seq, "its leaf's columns (patient, patient_seq, commitment) aren't what a leaf is made of")
         return _NOTHING
-    leaf = Leaf(seq, tag, patient_seq, commitment).hash()
+    leaf = leaf_hash(seq, tag, patient_seq, commitment)
     if tag is not None:
         _check_chain(part, heads, seq, tag, patient_seq, leaf, head)
     elif head is not None:
@@ -103,8 +105,8 @@ def _check_chain(
 
 def check_link(findings: Findings, link: Link, count: int, head: bytes) -> None:
     """Hold a row of a patient against the one before it."""
-    if link.count != count + 1:
-        findings.add(link.seq, f"is its patient's row {link.count:,}, and the one before it is {count:,}")
+    if link.own != count + 1:
+        findings.add(link.seq, f"is its patient's row {link.own:,}, and the one before it is {count:,}")
     if link.head != chain(head, link.leaf):
         findings.add(link.seq, "doesn't continue its patient's chain")
 
@@ -114,7 +116,7 @@ def _check_content(raw: RawRow, part: Part) -> None:
     if not isinstance(row, bytes) or not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
         part.findings.add(seq, "its content or the salt beside it was removed or replaced")
         return
-    if not hmac.compare_digest(commit(salt, row), commitment):
+    if commit(salt, row) != commitment:
         part.findings.add(seq, "its content isn't what was committed to")
         return
     try:
@@ -132,16 +134,10 @@ def _differing(raw: RawRow, content: Content) -> list[str]:
     """The columns that aren't what the row says. Raises ValueError for a moment without a time zone."""
     _, kind, patient, _, request_id, at, organisation, user_id, caller, *_ = raw
     who = content.who
-    beside = (
-        ("kind", kind, content.kind),
-        ("patient", patient, content.patient),
-        ("request_id", request_id, content.request_id),
-        ("at", at, to_micros(content.at)),
-        ("organisation", organisation, who.organisation if who else None),
-        ("user_id", user_id, who.user_id if who else None),
-        ("caller", caller, who.tag if who else None),
-    )
-    return [name for name, is_, must in beside if is_ != must]
+    there = (kind, patient, request_id, at, organisation, user_id, caller)
+    found_by = (who.organisation, who.user_id, who.tag) if who else _NOBODY
+    said = (content.kind, content.patient, content.request_id, to_micros(content.at), *found_by)
+    return [] if there == said else [name for name, is_, must in zip(_BESIDE, there, said, strict=True) if is_ != must]
 
 
 def _note(seq: int, content: Content, part: Part) -> None:
@@ -166,6 +162,7 @@ def _check_emptied(raw: RawRow, part: Part) -> None:
     part.emptied.append(Emptied(seq, str(kind), at if isinstance(at, int) and abs(at) < _MOST_MICROS else -1))
 
 
+@lru_cache(maxsize=1 << 16)
 def _tag(patient: object) -> bytes | None:
     """The 32 bytes of a tag in 64 small hexadecimal digits; None where it isn't one."""
     if not isinstance(patient, str) or len(patient) != 2 * HASH_BYTES:

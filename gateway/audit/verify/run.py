@@ -6,6 +6,7 @@ they all see is the same, since a row once written only ever changes by being er
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from bisect import bisect_left, bisect_right
@@ -231,7 +232,9 @@ def _crew(evidence: Evidence, processes: int) -> Iterator[_Crew]:
     if processes == 1:
         yield _Crew(evidence, None, 1)
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    # Nothing that they make goes in a circle, and looking for circles among so many small things takes its time.
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=gc.disable) as pool:
         try:
             yield _Crew(evidence, pool, processes)
         except BaseException:
