@@ -22,7 +22,7 @@ PATIENTS = numbers(12)
 LOOKS = {Did.LOOK: 1}
 A_LIFE = 90
 """Operations that are tried in one life; most of them before it ends."""
-QUICK = ("commit:after",)
+QUICK = ("release:after",)
 
 
 async def lives(world: World, points: Sequence[str], settings: dict[str, Any]) -> Counter[str]:
