@@ -20,10 +20,6 @@ _LONGEST_SILENCE: Final = 60
 """Seconds in which a worker needn't answer its supervisor: a busy machine takes some to start one, and one that stands
 still for a while must not be killed with its answers half sent."""
 
-_WORKER_SECONDS: Final = 30
-"""How long a worker may not answer the supervisor before it's taken for dead: on a busy machine it takes its time to
-start."""
-
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Until it is told to stop. Raises an error with a remedy where the gateway can't start."""
