@@ -10,32 +10,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from urllib.parse import quote, urlencode
+from typing import Final
 
-from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM
+from connectors.sdk.model import ODS_SYSTEM
 from gateway.api.authored import Authored, Listed
+from gateway.api.authored_search import MOST_ON_A_PAGE, PAGE, R4, Cursors, count_of, patient_of, tokens_of
 from gateway.audit.events.pattern import action_of, outcome_of
 from gateway.audit.read import Page, Query
 from gateway.audit.row import Row
 from gateway.choice.may import READ_AUDIT
-from gateway.errors import BadRequest
-from gateway.sealed import Sealer, Unsealable
+from gateway.sealed import Sealer
 from gateway.search.dates import span
-from gateway.search.parse import nhs_number, once
+from gateway.search.parse import once
 from gateway.search.query import Token
 from gateway.search.refuse import repeated, wrong
-from gateway.search.terms import alternatives
-from gateway.search.tokens import TokenTest, parse_token
+from gateway.search.tokens import TokenTest
 
-CURSOR_SECONDS: Final = 15 * 60
-MOST_ON_A_PAGE: Final = 200
-PAGE: Final = 50
 ACTIONS: Final = "http://hl7.org/fhir/audit-event-action"
 OUTCOMES: Final = "http://hl7.org/fhir/audit-event-outcome"
 _WHERE: Final = "AuditEvent can be searched by"
-_R4: Final = "http://hl7.org/fhir/SearchParameter/"
-_COUNT: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
 _USER: Final = re.compile(r"[!-{}~]{1,100}", re.ASCII)
 _ODS: Final = re.compile(r"[A-Z0-9]{2,6}", re.ASCII)
 _DATE: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?([0-9].*)", re.ASCII)
@@ -54,16 +47,16 @@ AUDIT_EVENT: Final = Authored(
     "For privacy officers: the audit journal, oldest first, by IHE Basic Audit Log Patterns 1.1.4. Reading it is an "
     "event too. patient.identifier, with the NHS number's system, says the same as patient.",
     (
-        Listed("patient", "reference", "The patient's NHS number", _R4 + "AuditEvent-patient"),
-        Listed("date", "date", "When; may be given twice, as a beginning and an end", _R4 + "AuditEvent-date"),
-        Listed("agent", "reference", "The id of the person who acted", _R4 + "AuditEvent-agent"),
+        Listed("patient", "reference", "The patient's NHS number", R4 + "AuditEvent-patient"),
+        Listed("date", "date", "When; may be given twice, as a beginning and an end", R4 + "AuditEvent-date"),
+        Listed("agent", "reference", "The id of the person who acted", R4 + "AuditEvent-agent"),
         Listed(
             "agent.identifier",
             "token",
             "The person who acted, with their issuer or without; or an organisation, with the system of ODS codes",
         ),
-        Listed("action", "token", "C, R, U, D or E", _R4 + "AuditEvent-action"),
-        Listed("outcome", "token", "0, 4 or 8", _R4 + "AuditEvent-outcome"),
+        Listed("action", "token", "C, R, U, D or E", R4 + "AuditEvent-action"),
+        Listed("outcome", "token", "0, 4 or 8", R4 + "AuditEvent-outcome"),
         Listed("_count", "special", f"How many on a page, from 1 to {MOST_ON_A_PAGE}"),
         Listed("_cursor", "special", "The next page: take the link as it stands"),
         Listed("_format", "special", "json"),
@@ -97,44 +90,21 @@ class EventPager:
     """Reads searches and makes links. A cursor holds the whole search, for its own caller and 15 minutes."""
 
     def __init__(self, sealer: Sealer, fhir_base: str, now: datetime, bound_to: str) -> None:
-        self._sealer = sealer
-        self._address = f"{fhir_base}/AuditEvent"
-        self._now = int(now.timestamp())
-        self._bound_to = bound_to
+        self._cursors = Cursors(sealer, fhir_base, "AuditEvent", now, bound_to)
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> EventQuery:
         """The search that the parameters ask for. Raises BadRequest, naming the parameter."""
         if all(name != "_cursor" for name, _ in pairs):
             return _query(pairs)
-        given = once(pairs, _WHERE, _NAMES)
-        if set(given) - {"_cursor", "_format"}:
-            raise wrong("_cursor", "already says the whole search: it can't be combined with other parameters.")
-        return self._resumed(given["_cursor"])
+        state = self._cursors.opened(once(pairs, _WHERE, _NAMES))
+        return replace(_query(state["q"]), after=state["a"], before=state["b"])
 
     def links(self, query: EventQuery, page: Page) -> dict[str, str]:
         """The page's links by relation."""
-        self_ = self._cursor(query, query.after, query.before) if query.before else self._parameters(query)
-        more = {"next": self._cursor(query, page.after, page.before)} if page.after is not None else {}
+        cursors, pairs = self._cursors, query.pairs
+        self_ = cursors.later(pairs, a=query.after, b=query.before) if query.before else cursors.first(pairs)
+        more = {"next": cursors.later(pairs, a=page.after, b=page.before)} if page.after is not None else {}
         return {"self": self_, **more}
-
-    def _resumed(self, cursor: str) -> EventQuery:
-        try:
-            state: dict[str, Any] = self._sealer.open_cursor(cursor, self._bound_to)
-        except Unsealable:
-            raise _wrong_cursor("is not one that this server gave you.") from None
-        if state.get("t") != "AuditEvent":
-            raise _wrong_cursor("belongs to another search.")
-        if not 0 <= self._now - state["at"] <= CURSOR_SECONDS:
-            raise _wrong_cursor("has expired.")
-        query = _query([(name, value) for name, value in state["q"]])
-        return replace(query, after=state["a"], before=state["b"])
-
-    def _parameters(self, query: EventQuery) -> str:
-        return f"{self._address}?{urlencode(query.pairs, quote_via=quote, safe='/:,')}"
-
-    def _cursor(self, query: EventQuery, after: int, before: int | None) -> str:
-        state = {"t": "AuditEvent", "q": query.pairs, "a": after, "b": before, "at": self._now}
-        return f"{self._address}?_cursor={self._sealer.seal_cursor(state, self._bound_to)}"
 
 
 def _query(pairs: Sequence[tuple[str, str]]) -> EventQuery:
@@ -146,7 +116,7 @@ def _query(pairs: Sequence[tuple[str, str]]) -> EventQuery:
     user, issuer, organisation = _agent(given)
     return EventQuery(
         Query(
-            nhs_number=_patient(given),
+            nhs_number=patient_of(given),
             user_id=user or None,
             organisation=organisation or None,
             since=since,
@@ -154,25 +124,11 @@ def _query(pairs: Sequence[tuple[str, str]]) -> EventQuery:
             sifted=" ".join(f"{name}={given[name]}" for name in ("action", "outcome") if name in given),
         ),
         issuer,
-        _tokens(given, "action"),
-        _tokens(given, "outcome"),
-        _count(given),
+        tokens_of(given, "action"),
+        tokens_of(given, "outcome"),
+        count_of(given, least=1),
         tuple((name, value) for name, value in pairs if name != "_format"),
     )
-
-
-def _patient(given: dict[str, str]) -> str | None:
-    numbers = set()
-    if "patient" in given:
-        numbers.add(nhs_number(given["patient"].removeprefix("Patient/"), "patient"))
-    if "patient.identifier" in given:
-        system, bar, value = given["patient.identifier"].partition("|")
-        if not bar or system != NHS_NUMBER_SYSTEM:
-            raise wrong("patient.identifier", f"takes {NHS_NUMBER_SYSTEM}| followed by the NHS number.")
-        numbers.add(nhs_number(value, "patient.identifier"))
-    if len(numbers) > 1:
-        raise wrong("patient", "and `patient.identifier` name different patients.", "search.nhs-number")
-    return numbers.pop() if numbers else None
 
 
 def _agent(given: dict[str, str]) -> tuple[str, str, str]:
@@ -225,24 +181,3 @@ def _moment(nanoseconds: int) -> datetime:
         return _BEGINNING + (timedelta(microseconds=nanoseconds // 1000) - _FIRST_DAY)
     except OverflowError:
         raise wrong("date", "is beyond the years that can be counted.") from None
-
-
-def _tokens(given: dict[str, str], name: str) -> tuple[Token, ...]:
-    if name not in given:
-        return ()
-    try:
-        return tuple(parse_token(one) for one in alternatives(name, given[name]))
-    except ValueError:
-        raise wrong(name, "takes a code, or a system, one bar and a code; alternatives after a comma.") from None
-
-
-def _count(given: dict[str, str]) -> int:
-    said = given.get("_count", str(PAGE))
-    if not _COUNT.fullmatch(said) or not 1 <= int(said) <= MOST_ON_A_PAGE:
-        raise wrong("_count", f"takes a whole number from 1 to {MOST_ON_A_PAGE}.")
-    return int(said)
-
-
-def _wrong_cursor(why: str) -> BadRequest:
-    told = f"The parameter `_cursor` {why} Begin again with the first page of the search."
-    return BadRequest(told, rule="search.cursor", expression="http._cursor")

@@ -18,12 +18,13 @@ from typing import Any, Final, Generic
 from urllib.parse import quote, urlencode
 
 from connectors.sdk.model import Outcome
-from gateway.errors import BadRequest, Gone
+from gateway.errors import Gone
 from gateway.manifest import ManifestLine
 from gateway.sealed import Sealer, Unsealable
 from gateway.search.match import AnyShown
 from gateway.search.parse import parse, parse_everything
 from gateway.search.query import Continuation, Position, Query, Summary
+from gateway.search.refuse import wrong_cursor
 
 SEARCH_PAGE: Final = 50
 EVERYTHING_PAGE: Final = 5000
@@ -78,15 +79,15 @@ class Pager:
         try:
             state = self._sealer.open_cursor(continuation.cursor, bound_to)
         except Unsealable:
-            raise _refused("is not one that this server gave you.") from None
+            raise wrong_cursor("is not one that this server gave you.") from None
         if state.get("v") != _VERSION or not self._of_this_search(state, continuation):
-            raise _refused("belongs to another search.")
+            raise wrong_cursor("belongs to another search.")
         if not 0 <= self._now() - state["at"] <= CURSOR_SECONDS:
-            raise _refused("has expired.")
+            raise wrong_cursor("has expired.")
         pairs = [(name, value) for name, value in state["q"]]
         query = parse_everything(state["p"], pairs) if state["p"] else parse(state["t"], pairs)
         if isinstance(query, Continuation):
-            raise _refused("belongs to another search.")
+            raise wrong_cursor("belongs to another search.")
         return replace(query, position=Position(state["a"], state["s"]))
 
     @staticmethod
@@ -152,8 +153,3 @@ def _begin(position: Position | None, found: Sequence[AnyShown], said: str) -> i
         rule="search.cursor-stale",
         expression="http._cursor",
     )
-
-
-def _refused(why: str) -> BadRequest:
-    told = f"The parameter `_cursor` {why} Begin again with the first page of the search."
-    return BadRequest(told, rule="search.cursor", expression="http._cursor")

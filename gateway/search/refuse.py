@@ -49,6 +49,11 @@ def wrong(name: str, must: str, rule: str = "search.wrong-value") -> BadRequest:
     return BadRequest(f"The parameter {echo(name)} {must}", rule=rule, expression=_expression(name))
 
 
+def wrong_cursor(why: str) -> BadRequest:
+    """For a page's cursor that can't be used."""
+    return wrong("_cursor", f"{why} Begin again with the first page of the search.", "search.cursor")
+
+
 def malformed(told: str) -> BadRequest:
     """For a query string or form that isn't one."""
     return BadRequest(told, rule="search.malformed")

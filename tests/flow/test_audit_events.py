@@ -293,7 +293,7 @@ async def test_what_cannot_be_searched_is_refused_with_a_remedy_and_is_a_row(sta
 
 
 async def test_a_cursor_grows_old(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.api import audit_event_search
+    from gateway.api import authored_search
 
     for _ in range(2):
         await stack.agree(GRACE)
@@ -301,7 +301,7 @@ async def test_a_cursor_grows_old(stack: Stack, monkeypatch: pytest.MonkeyPatch)
     path = bundle["link"][-1]["url"].removeprefix("http://127.0.0.1:8000")
     consent = stack.parts.sealer.seal_cursor({"t": "Consent"}, person_key(stack))
     assert "belongs to another search" in told(await search(stack, f"_cursor={consent}"))
-    monkeypatch.setattr(audit_event_search, "CURSOR_SECONDS", -1)
+    monkeypatch.setattr(authored_search, "CURSOR_SECONDS", -1)
     assert "has expired" in told(await stack.get(path, OFFICER))
 
 
