@@ -48,7 +48,7 @@ def _serve_together(settings: Settings, host: str, port: int, workers: int) -> N
     config = _config(
         Worker(settings), host, port, factory=True, workers=workers, timeout_worker_healthcheck=_LONGEST_SILENCE
     )
-    supervisor = Multiprocess(config, [config.bind_socket()])
+    supervisor = Supervisor(config, [config.bind_socket()])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SystemExit(1)
@@ -71,6 +71,17 @@ def _config(app: Any, host: str, port: int, **more: Any) -> uvicorn.Config:
 async def _rehearse(settings: Settings) -> None:
     """Put a gateway together, and take it apart again."""
     await close(await assemble(settings, Outside()))
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor, that notices at once when a worker dies while it is being asked whether it lives."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Start anew what died. As long as this process holds the worker's own end of the pipe too, the death of a
+        worker doesn't end the pipe, and the supervisor would wait for the answer as long as for a silent one's."""
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from tests.processes import Gateway, organisation
 from tests.stores import PostgresPlace
 
 WORKERS = 2
+SILENCE = 60
+"""Seconds that the supervisor waits for a worker that lives and doesn't answer."""
 
 
 def wait_until(true: object, seconds: float = 60) -> None:
@@ -75,6 +77,15 @@ def test_each_worker_answers_and_one_that_dies_is_started_anew(running: Gateway,
     wait_until(lambda: len(children(running.pid)) == WORKERS and first[0] not in children(running.pid))
     wait_until(lambda: ask(running) == 404)
     assert (running.folder / "gateway.log").read_text().count("gateway.started") >= WORKERS
+
+
+def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_started_anew_at_once(running: Gateway) -> None:
+    wait_until(lambda: len(children(running.pid)) == WORKERS)
+    stuck = children(running.pid)[0]
+    os.kill(stuck, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(stuck, signal.SIGKILL)
+    wait_until(lambda: len(children(running.pid)) == WORKERS and stuck not in children(running.pid), SILENCE / 2)
 
 
 def test_more_than_one_worker_needs_postgresql(tmp_path: Path) -> None:
