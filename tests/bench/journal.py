@@ -11,6 +11,7 @@ import random
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
@@ -118,7 +119,7 @@ async def _granted(store: SqliteStore, number: int) -> Permission:
     now = datetime.now(UTC)
     permission = Permission(
         id=f"bench-permission-{number}",
-        patient=f"{number:064x}",
+        patient=sha256(number.to_bytes(4)).hexdigest(),
         sealed_patient=f"sealed-{number}",
         caller=_WHO.key,
         organisation=_WHO.organisation,
