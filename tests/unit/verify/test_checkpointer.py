@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,28 @@ async def test_a_failure_is_logged_and_tried_again(sqlite_place: SqlitePlace, ca
     await until(lambda: sizes(store))
     await signs.aclose()
     assert (await sizes(store))[-1] == 2
+
+
+class Busy(LocalSigner):
+    """A row comes whenever it signs."""
+
+    def __init__(self, store: SqlStore) -> None:
+        super().__init__(KEY)
+        self.store = store
+
+    async def sign(self, *given: Any) -> str:
+        await self.store.append(a_row())
+        return await super().sign(*given)
+
+
+async def test_rows_that_come_meanwhile_are_for_the_next_time(sqlite_place: SqlitePlace) -> None:
+    store = sqlite_place.open(clock=lambda: NOON)
+    for _ in range(3):
+        await store.append(a_row())
+    signs = Checkpointer(store, Busy(store), lambda: NOON, 3600)
+    signs.start()
+    await signs.aclose()  # which signs once more
+    assert await sizes(store) == [3]
 
 
 async def test_a_forked_log_is_not_signed(sqlite_place: SqlitePlace) -> None:
