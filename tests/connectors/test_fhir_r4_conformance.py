@@ -10,6 +10,7 @@ from connectors.kit.check import Subject, subject_of
 from connectors.kit.suite import ConnectorSuite
 
 
+@pytest.mark.slow
 class TestByLogicalId(ConnectorSuite):
     @pytest.fixture
     def subject(self) -> Subject:

@@ -176,6 +176,7 @@ def test_a_fault_is_found_and_the_command_fails(checkout: Path) -> None:
         assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_code_that_cannot_be_imported_is_named_to_the_line(checkout: Path) -> None:
     connector(checkout, "new", "broken_off", "--kind", "dialect", "--ods", "RVS")
     mapping = checkout / "connectors" / "broken_off" / "mapping.py"
@@ -204,6 +205,7 @@ def test_an_r4_source_needs_no_python(checkout: Path) -> None:
     assert "served by fhir_r4" in guided(checkout, "describe", "riverside")
 
 
+@pytest.mark.slow
 def test_an_organisation_is_checked_with_its_own_settings(checkout: Path) -> None:
     connector(checkout, "new", "chained", "--kind", "fhir-r4", "--ods", "RVZ")
     entry = checkout / "connectors" / "chained" / "entry.yaml"
@@ -216,6 +218,7 @@ def test_an_organisation_is_checked_with_its_own_settings(checkout: Path) -> Non
     assert (done.returncode, "entry.yaml:1: this is not one entry" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_what_is_unknown_is_said(checkout: Path) -> None:
     for command in (["check", "nobody"], ["check", "fhir_r4", "--case", "K99"], ["describe", "nobody"]):
         done = run(checkout, "gateway.cli", "connector", *command)

@@ -359,6 +359,7 @@ def cli(site: Site, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_line(site: Site) -> None:
     done = cli(site, "--nhs-number", GRACE, "--user-id", "a.person")
     assert (done.returncode, done.stderr) == (0, "")

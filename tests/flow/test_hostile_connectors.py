@@ -15,6 +15,7 @@ from connectors.kit.hostile import MARK, SOMEBODY_ELSE, TRICKS, Broken, Hostile
 from connectors.sdk.connector import Connector
 from connectors.sdk.installed import available
 from tests.flow.stack import GRACE, Stack, outcome, resources, running
+from tests.quick import every
 
 HOSTILE, BROKEN, WELL = "RPG", "709", {"RJ2", "G85005"}
 
@@ -46,7 +47,7 @@ async def test_the_broken_and_the_hostile_cannot_be_configured() -> None:
     assert not {"hostile", "broken"} & set(available())
 
 
-@pytest.mark.parametrize("trick", sorted(TRICKS))
+@pytest.mark.parametrize("trick", every(3, sorted(TRICKS)))
 async def test_the_record_of_the_others_comes_whole(trick: str, tmp_path: Path) -> None:
     instead: dict[str, Connector] = {BROKEN: Broken(), HOSTILE: Broken()}
     async with running(tmp_path, instead=instead) as stack:

@@ -17,6 +17,7 @@ from gateway.sealed import new_master_key
 from gateway.store.folder import Folder
 from tests.flow.stack import ISSUER
 from tests.processes import organisation
+from tests.quick import every
 
 LIVE = organisation("G85005", "gp-practice", "https://g85005.example/fhir")
 JOINING = {**LIVE, "stage": "shadow"}
@@ -118,24 +119,31 @@ def serve(file: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("mistake", "more", "said"),
-    [
-        (unknown_key, {}, "organisations.yaml:1: unknown key adress. Remove it, or correct its spelling."),
-        (twice, {}, "organisations.yaml:1: ODS code G85005 stands twice. Keep one entry for each organisation."),
-        (no_such_date, {}, "organisations.yaml:3: a date that doesn't exist (month must be in 1..12). Correct it."),
-        (a_sandbox, {}, "G85005 is a sandbox or has a plain HTTP address. Give the https address of its system."),
-        (
-            no_grade,
-            {},
-            "G85005 is live, but its connector fhir_r4 has not earned silver there. Run connectcare connector",
-        ),
-        (a_long_list, {}, "organisations.yaml:1: 21 practices of list.csv, and nobody says which of them a patient is"),
-        (a_wrong_list, {}, "list.csv:3: 'g85004' is no ODS code. Give 2 to 6 capital letters and digits."),
-        (no_key, {}, "master.key can't be read (No such file or directory). Make one: connectcare keys new FILE"),
-        (short_key, {}, "master.key must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE"),
-        (open_key, {}, "master.key is open to others than its owner. Close it: chmod 600 "),
-        (nothing, {"policies_dir": "/nowhere"}, "/nowhere/schema.cedarschema: can't be read"),
-        (a_file_for_a_folder, {}, "can't be used (Not a directory). Check its owner."),
-    ],
+    every(
+        6,
+        [
+            (unknown_key, {}, "organisations.yaml:1: unknown key adress. Remove it, or correct its spelling."),
+            (twice, {}, "organisations.yaml:1: ODS code G85005 stands twice. Keep one entry for each organisation."),
+            (no_such_date, {}, "organisations.yaml:3: a date that doesn't exist (month must be in 1..12). Correct it."),
+            (a_sandbox, {}, "G85005 is a sandbox or has a plain HTTP address. Give the https address of its system."),
+            (
+                no_grade,
+                {},
+                "G85005 is live, but its connector fhir_r4 has not earned silver there. Run connectcare connector",
+            ),
+            (
+                a_long_list,
+                {},
+                "organisations.yaml:1: 21 practices of list.csv, and nobody says which of them a patient is",
+            ),
+            (a_wrong_list, {}, "list.csv:3: 'g85004' is no ODS code. Give 2 to 6 capital letters and digits."),
+            (no_key, {}, "master.key can't be read (No such file or directory). Make one: connectcare keys new FILE"),
+            (short_key, {}, "master.key must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE"),
+            (open_key, {}, "master.key is open to others than its owner. Close it: chmod 600 "),
+            (nothing, {"policies_dir": "/nowhere"}, "/nowhere/schema.cedarschema: can't be read"),
+            (a_file_for_a_folder, {}, "can't be used (Not a directory). Check its owner."),
+        ],
+    ),
 )
 def test_a_mistake_is_the_last_line_with_its_remedy(
     tmp_path: Path, mistake: Callable[[Path], None], more: dict[str, Any], said: str
@@ -158,6 +166,7 @@ def test_a_store_in_use_is_the_last_line(tmp_path: Path) -> None:
     assert (code, "Another process writes to the store" in last) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_demo_whose_gateway_does_not_start_says_why(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "CONNECTCARE_POLICIES_DIR": "/nowhere"}
     done = run_cli("demo", "--port", "0", "--data", str(tmp_path / "data"), environment=environment)
@@ -165,6 +174,7 @@ def test_a_demo_whose_gateway_does_not_start_says_why(tmp_path: Path) -> None:
     assert done.stderr.startswith("/nowhere/schema.cedarschema: can't be read")
 
 
+@pytest.mark.slow
 def test_a_demo_with_wrong_organisations_says_why(tmp_path: Path) -> None:
     twice(tmp_path)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
@@ -176,6 +186,7 @@ def test_a_demo_with_wrong_organisations_says_why(tmp_path: Path) -> None:
     assert "ODS code G85005 stands twice. Keep one entry" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_demos_issuer_is_no_issuer_for_production(tmp_path: Path) -> None:
     issuer = {"issuer": ISSUER, "audience": "a", "algorithms": ["ES256"], "allow_insecure_loopback": True}
     code, last = serve(write(tmp_path, issuers=[issuer]))

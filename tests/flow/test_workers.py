@@ -79,6 +79,7 @@ def test_each_worker_answers_and_one_that_dies_is_started_anew(running: Gateway,
     wait_until(lambda: (running.folder / "gateway.log").read_text().count("gateway.started") >= WORKERS)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_started_anew_at_once(running: Gateway) -> None:
     wait_until(lambda: len(children(running.pid)) == WORKERS)
     stuck = children(running.pid)[0]

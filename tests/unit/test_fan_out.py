@@ -380,19 +380,22 @@ async def opened(source: Source, *, rest: float, **options: Any) -> FanOut:
 
 @pytest.mark.parametrize("per_source", [1, 8, 32])
 async def test_exactly_one_of_fifty_callers_is_the_probe(per_source: int) -> None:
-    async def slowly_well(ask: Ask) -> Answer:
-        await asyncio.sleep(0.05)
+    the_others_are_done = asyncio.Event()
+
+    async def well_at_last(ask: Ask) -> Answer:
+        await the_others_are_done.wait()
         return answered(TRUST, patient())
 
     source = Source(well)
     fan_out = await opened(source, rest=0.05, per_source=per_source)
-    source.behave = slowly_well
+    source.behave = well_at_last
     await asyncio.sleep(0.07)
-    answers = await asyncio.gather(*(fan_out.ask({TRUST: soon(0.04)}) for _ in range(50)))
+    probe, *others = [asyncio.create_task(fan_out.ask({TRUST: soon(seconds)})) for seconds in (60, *[0.04] * 49)]
+    assert [answer.outcome for (answer,) in await asyncio.gather(*others)] == [Outcome.NOT_ASKED] * 49
+    the_others_are_done.set()
+    [answer] = await probe
+    assert answer.outcome is Outcome.ANSWERED
     assert source.calls == 1
-    outcomes = [answer.outcome for (answer,) in answers]
-    assert outcomes.count(Outcome.ANSWERED) == 1
-    assert outcomes.count(Outcome.NOT_ASKED) == 49
     assert fan_out.states[TRUST].bulkhead._value == per_source
     assert fan_out.states[TRUST].breaker.state is BreakerState.CLOSED
 

@@ -21,7 +21,7 @@ _TOGETHER = 4
 BESIDE = [mutant for mutant in MUTANTS if not mutant.alone]
 GROUPS = [BESIDE[first : first + _TOGETHER] for first in range(0, len(BESIDE), _TOGETHER)]
 GROUPS += [[mutant] for mutant in MUTANTS if mutant.alone]
-QUICK = 5
+QUICK = 15
 """Every so many groups run each time; all of them in the slow suite."""
 PARAMETERS = [pytest.param(one, marks=pytest.mark.slow if place % QUICK else ()) for place, one in enumerate(GROUPS)]
 
