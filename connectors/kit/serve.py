@@ -9,6 +9,9 @@ Starts the sandbox of each organisation whose `address` is `sandbox` and that ta
 
 It appears whole, once everything answers, and goes when the process stops: on SIGTERM, SIGINT, or with
 `--die-with-parent` as soon as the parent is gone or closes the pipe that is this process's standard input.
+
+In a container of their own the sandboxes are called by its name: `--host sandboxes --first-port 9000` listens on every
+address, on that port and the following, in the order of the state file.
 """
 
 from __future__ import annotations
@@ -33,26 +36,30 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
+import connectors
 from connectors.kit.asgi import ASGIApp
 from connectors.kit.faults import Broken
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, Organisations, load_organisations
 
+LOOPBACK: Final = "127.0.0.1"
+_SHIPPED: Final = Path(connectors.__file__).parent / "organisations.yaml"
 _PARENT_CHECK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """One sandbox: its app and the socket that it is reached by."""
+    """One sandbox: its app, the socket that it is reached by, and the name that it is called by."""
 
     ods: str
     app: ASGIApp
     listener: socket.socket
+    host: str = LOOPBACK
 
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        return f"http://{self.host}:{self.listener.getsockname()[1]}"
 
 
 class _Server(uvicorn.Server):
@@ -84,20 +91,24 @@ def standing_in(organisations: Organisations) -> list[Organisation]:
     return found
 
 
-def prepare(organisations: Sequence[Organisation], *, canaries: bool) -> tuple[list[Running], list[dict[str, Any]]]:
-    """The sandboxes, bound to free ports but not yet serving, and the people whom they know.
+def prepare(
+    organisations: Sequence[Organisation], *, canaries: bool, host: str = LOOPBACK, first_port: int = 0
+) -> tuple[list[Running], list[dict[str, Any]]]:
+    """The sandboxes, bound but not yet serving, and the people whom they know. Their ports are free ones, or count from
+    `first_port`.
 
     Raises ConfigurationError where a connector ships no sandbox, or its sandbox has nothing for an organisation.
     """
     running, people = [], {}
-    for organisation in organisations:
+    for index, organisation in enumerate(organisations):
         package = _sandbox_package(organisation.ods, organisation.connector)
         try:
             app = package.create_app(organisation.ods, canaries=canaries)
         except LookupError as error:
             raise ConfigurationError(f"{organisation.ods}: {error.args[0]}") from error
         people.update({person["nhsNumber"]: person for person in getattr(package, "people", list)()})
-        running.append(Running(organisation.ods, app, _free_port()))
+        listener = _bound(host, first_port + index if first_port else 0)
+        running.append(Running(organisation.ods, app, listener, host))
     return running, list(people.values())
 
 
@@ -137,10 +148,11 @@ def _sandbox_package(who: str, connector: str | None) -> Any:
         ) from error
 
 
-def _free_port() -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on loopback, unless it is to be called by another name; port 0 is any free one."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
+    listener.bind((LOOPBACK if host == LOOPBACK else "", port))
     return listener
 
 
@@ -175,7 +187,10 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 async def _run(options: argparse.Namespace) -> None:
     parent = os.getppid()
-    running, people = prepare(standing_in(load_organisations(options.organisations)), canaries=options.canaries)
+    organisations = standing_in(load_organisations(options.organisations))
+    running, people = prepare(
+        organisations, canaries=options.canaries, host=options.host, first_port=options.first_port
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -192,9 +207,11 @@ async def _run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 2, with a sentence on standard error, where the organisations can't be served."""
     parser = argparse.ArgumentParser(prog="python -m connectors.kit.serve", description="Start the demo's sandboxes.")
-    parser.add_argument("--organisations", type=Path, required=True, help="organisations.yaml")
+    parser.add_argument("--organisations", type=Path, default=_SHIPPED, help="another organisations.yaml")
     parser.add_argument("--state", type=Path, required=True, help="file to write the addresses to")
     parser.add_argument("--canaries", action="store_true", help="plant a canary in every resource")
+    parser.add_argument("--host", default=LOOPBACK, help="the name that the sandboxes are called by (127.0.0.1)")
+    parser.add_argument("--first-port", type=int, default=0, help="count ports from here (0: any free ones)")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when the parent process is gone")
     try:
         with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
