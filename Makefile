@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow test-all check bench openapi evidence lock clean
+.PHONY: setup demo test test-slow test-clients test-real test-all check bench openapi evidence lock clean
 
 setup: $(STAMP)
 
@@ -23,9 +23,17 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-slow: setup
-	$(BIN)/python -m pytest -x -m slow
+	$(BIN)/python -m pytest -x -n 2 --dist loadfile -m slow --ignore=tests/clients
 
-test-all: test test-slow
+# Other people's FHIR clients, from npm and PyPI, against a gateway that really runs.
+test-clients: setup
+	$(BIN)/python -m pytest tests/clients
+
+# A real Keycloak and a real HAPI FHIR server, from Maven Central: they need Java and mvn, and are no part of CI.
+test-real: setup
+	$(BIN)/python -m pytest -m real tests/real
+
+test-all: test test-clients test-slow
 
 check: setup
 	$(BIN)/ruff check .
