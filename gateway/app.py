@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -27,25 +26,39 @@ from gateway import log, startup
 from gateway.api import (
     audit,
     audit_events,
+    batch,
+    cds,
+    challenge,
     choices,
     consents,
     desk,
     disclosures,
+    discovery,
+    docs,
     fhir,
     health,
+    launch,
+    logout,
+    metadata,
     models,
     permissions,
     records,
     reports,
+    summary,
+    viewer,
 )
+from gateway.api.asked_as import AskedAs
 from gateway.api.audit_event_search import AUDIT_EVENT
-from gateway.api.capability import Capabilities
+from gateway.api.capability import Capabilities, Published
+from gateway.api.capability_resources import OPERATIONS
 from gateway.api.consent_search import CONSENT
-from gateway.api.contract import contract
+from gateway.api.contract import own_contract
+from gateway.api.cors import Cors
 from gateway.api.door import journal_refusal
 from gateway.api.host import KnownHosts, names_of
 from gateway.api.http import FHIR_JSON, CommonHeaders
 from gateway.api.outcome import operation_outcome
+from gateway.api.usable import Usable
 from gateway.audit.checkpoints import Checkpointer, signer_of
 from gateway.audit.events.render import Events
 from gateway.audit.followers.make import made_followers
@@ -53,20 +66,37 @@ from gateway.audit.journal import Journal
 from gateway.audit.read import AuditReader
 from gateway.audit.report.make import ReportMaker
 from gateway.audit.report.service import Reports
+from gateway.caller.admission import Guards
+from gateway.caller.certificate import Proxies
+from gateway.caller.claims import nhs_number_said
+from gateway.caller.directory import Directory
+from gateway.caller.dpop import Proofs
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
-from gateway.caller.model import Caller, Role
+from gateway.caller.logout import Logouts
+from gateway.caller.model import Caller
+from gateway.caller.revocation import Revocations
 from gateway.caller.roles import load_job_roles
+from gateway.caller.sender import Senders
+from gateway.caller.userinfo import FetchAs, Userinfo
 from gateway.choice.consents import Consents
+from gateway.choice.may import May, allowed
 from gateway.choice.model import Basis
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
+from gateway.contracts.examples import read_examples
+from gateway.contracts.published import fhir_of_everything, texts
 from gateway.desk.alerts import Alerts
 from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
-from gateway.errors import GatewayError, NotAllowed, NotFound
+from gateway.errors import GatewayError, NotAllowed, NotFound, NotSignedIn
+from gateway.fair_use.count import Counts
+from gateway.fair_use.storms import Storms
+from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
+from gateway.launch.make import keys_of_systems, made_cards, made_launches
+from gateway.launch.session import Sessions
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
 from gateway.parts import Parts
@@ -98,6 +128,11 @@ async def fetch_document(url: str) -> bytes:
     return await fetch_bytes(url, limit=64 * 1024, timeout=3.0)
 
 
+async def fetch_userinfo(url: str, token: str) -> bytes:
+    """What an issuer says of the person whose token it is. Raises SourceError."""
+    return await fetch_bytes(url, limit=64 * 1024, timeout=3.0, bearer=token)
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The world that a gateway reaches: its sources, and its issuers' documents. Tests put their own here."""
@@ -105,6 +140,8 @@ class Outside:
     connect: Callable[[Organisation], Connector] = connect
     fetch: Fetch = fetch_document
     audit_repository: Transport | None = None
+    ehrs: Transport | None = None
+    fetch_as: FetchAs = fetch_userinfo
 
 
 async def assemble(settings: Settings, outside: Outside) -> Parts:
@@ -136,7 +173,8 @@ def _join(
         return policy.may(action, caller.role, caller.organisation_type)
 
     journal = Journal(store, sealer, lambda: policy.hash, now)
-    callers = _callers(settings, organisations, outside.fetch)
+    keys = Keys(settings.issuers, outside.fetch, allow_demo=settings.is_demo)
+    callers = _callers(settings, keys, organisations, sealer, store, outside)
     sharing = SharingChoices(store, sealer, journal, may, now)
     lasts = {
         Basis.PATIENT_AGREED: settings.permission_lasts,
@@ -159,10 +197,30 @@ def _join(
         return organisation.sections if organisation and organisation.is_shown else frozenset()
 
     volume = Volume(store, journal, now, settings.unusual_patients_a_day)
+    counts = Counts(settings.fair_use, lambda: now().timestamp(), settings.fair_use.workers or 1)
+    fair_use = FairUse(counts, Storms(journal, now), volume)
     checkpointer = Checkpointer(store, signer_of(settings), now, settings.checkpoint_seconds)
     shadow = Shadow(organisations, locator, fan_out, merger, address_of)
+    system_keys = keys_of_systems(settings, outside.fetch)
     events = Events(sealer, settings.public_url, settings.log_origin)
     copies = (settings.audit_sink, settings.audit_repository, outside.audit_repository)
+    records = Records(
+        callers=callers,
+        fair_use=fair_use,
+        journal=journal,
+        sharing=sharing,
+        permissions=granted,
+        locator=locator,
+        fan_out=fan_out,
+        shadow=shadow,
+        merger=merger,
+        view=View(policy, source_types(organisations)),
+        store=store,
+        alerts=Alerts(store, sealer, offered, now),
+        volume=volume,
+        address_of=address_of,
+    )
+    usable = _usable(organisations, policy, may)
     return Parts(
         settings=settings,
         organisations=organisations,
@@ -171,6 +229,9 @@ def _join(
         store=store,
         journal=journal,
         callers=callers,
+        logouts=Logouts(settings.issuers, keys, store),
+        directory=Directory(settings.issuers, outside.fetch, allow_demo=settings.is_demo),
+        fair_use=fair_use,
         sharing=sharing,
         permissions=granted,
         consents=Consents(store, sealer, journal, may, now),
@@ -184,53 +245,81 @@ def _join(
         checkpointer=checkpointer,
         fan_out=fan_out,
         shadow=shadow,
-        records=Records(
-            callers=callers,
-            journal=journal,
-            sharing=sharing,
-            permissions=granted,
-            locator=locator,
-            fan_out=fan_out,
-            shadow=shadow,
-            merger=merger,
-            view=View(policy, source_types(organisations)),
-            store=store,
-            alerts=Alerts(store, sealer, offered, now),
-            volume=volume,
-            address_of=address_of,
-        ),
+        records=records,
         people=People(
-            callers, journal, sharing, may, organisations.register(), fan_out, sealer, store, settings.deadline
+            callers,
+            fair_use,
+            journal,
+            sharing,
+            may,
+            organisations.register(),
+            fan_out,
+            sealer,
+            store,
+            settings.deadline,
+        ),
+        launches=made_launches(settings, system_keys, callers, store, sealer, now, outside.ehrs),
+        sessions=Sessions(store, sealer, settings.sessions, now),
+        cards=made_cards(
+            settings,
+            system_keys,
+            store,
+            records,
+            organisations,
+            states=lambda: fan_out.states,
+            tells=lambda caller: allowed(may, health.SEE_SOURCES, caller),
         ),
         pager=Pager(sealer, settings.public_url, now),
-        capabilities=_capabilities(settings, organisations, policy),
+        usable=usable,
+        capabilities=_capabilities(settings, usable, may, finds_people=organisations.register() is not None),
     )
 
 
-def _callers(settings: Settings, organisations: Organisations, fetch: Fetch) -> Callers:
-    keys = Keys(settings.issuers, fetch, allow_demo=settings.is_demo)
-    roles = load_job_roles(settings.policies_dir / "job-roles.yaml")
-    return Callers(settings.issuers, keys, organisations, roles)
+def _callers(
+    settings: Settings, keys: Keys, organisations: Organisations, sealer: Sealer, store: Store, outside: Outside
+) -> Callers:
+    def patient_of(said: str) -> str | None:
+        return nhs_number_said(said) or sealer.patient_of(said)
+
+    return Callers(
+        settings.issuers,
+        keys,
+        organisations,
+        load_job_roles(settings.policies_dir / "job-roles.yaml"),
+        guards=_guards(settings, store),
+        userinfo=Userinfo(outside.fetch, outside.fetch_as, allow_demo=settings.is_demo),
+        floors=settings.floors,
+        patient_of=patient_of,
+    )
 
 
-def _capabilities(settings: Settings, organisations: Organisations, policy: Policy) -> Capabilities:
-    groups = organisations.groups()
-    types = {entry.type for entry in organisations.listed()} | {group.type for group in groups}
-    shown: list[Entry] = [*organisations.sources(), *(group.entry for group in groups if Stage.LIVE in group.stages)]
+def _guards(settings: Settings, store: Store) -> Guards:
+    senders = Senders(Proofs(store), Proxies(settings.certificate_proxies), required=settings.sender_must_prove)
+    return Guards(senders, Revocations(store))
 
-    def ever(role: Role) -> frozenset[Section]:
-        return frozenset[Section]().union(*(policy.sections_for(role, type_) for type_ in types))
 
-    offered = frozenset[Section]().union(*(entry.sections for entry in shown))
+def _usable(organisations: Organisations, policy: Policy, may: May) -> Usable:
+    shown: list[Entry] = [
+        *organisations.sources(),
+        *(group.entry for group in organisations.groups() if Stage.LIVE in group.stages),
+    ]
+    return Usable(frozenset[Section]().union(*(entry.sections for entry in shown)), policy.sections_for, may)
+
+
+def _capabilities(settings: Settings, usable: Usable, may: May, *, finds_people: bool) -> Capabilities:
     return Capabilities(
-        public_base=settings.public_url,
-        version=VERSION,
-        released=now(),
-        offered=offered,
-        sections_for=ever,
+        Published(
+            public_base=settings.public_url,
+            version=VERSION,
+            released=now(),
+            cors=bool(settings.cors_origins),
+            batch=True,
+            operations=OPERATIONS,
+        ),
+        usable,
+        finds_people=finds_people,
         authored=(CONSENT, AUDIT_EVENT),
-        may_read=lambda action, role: any(policy.may(action, role, type_).shown for type_ in types),
-        finds_people=organisations.register() is not None,
+        may=lambda action, caller: allowed(may, action, caller),
     )
 
 
@@ -265,7 +354,13 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        middleware=[Middleware(CommonHeaders), known_hosts, Middleware(Faults)],
+        middleware=[
+            Middleware(CommonHeaders),
+            Middleware(AskedAs),
+            known_hosts,
+            *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
+            Middleware(Faults),
+        ],
     )
     for router in (
         health.router,
@@ -278,7 +373,17 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         reports.router,
         consents.router,
         audit_events.router,
+        launch.router,
+        viewer.router,
+        cds.router,
+        batch.router,
+        summary.router,
+        docs.router,
+        metadata.router,
+        discovery.router,
+        logout.router,
         fhir.router,
+        fhir.compartments,
     ):
         app.include_router(router)
     app.add_exception_handler(GatewayError, _answer_gateway_error)
@@ -291,8 +396,10 @@ async def close(parts: Parts) -> None:
     ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
     ends |= {"issuers": parts.callers.aclose, "practices": parts.fan_out.sources.aclose}
     ends["audit-copies"] = parts.followers.aclose
+    ends["launches"] = parts.launches.aclose
     try:
         await parts.follow_up.aclose()
+        await parts.fair_use.aclose()
         await parts.volume.aclose()
         await parts.shadow.aclose()
         outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
@@ -324,8 +431,15 @@ async def _answer_gateway_error(request: Request, error: Exception) -> Response:
         raise error
     if error.status >= 500:
         log.event("request.unavailable", rule=error.rule, status=error.status, request_id=request.state.request_id)
+    elif isinstance(error, NotSignedIn):
+        log.event("signin.refused", rule=error.rule, request_id=request.state.request_id)
     body = operation_outcome(error, request.state.request_id)
-    return Response(body, status_code=error.status, headers=error.headers, media_type=FHIR_JSON)
+    headers = dict(error.headers)
+    if challenge.HEADER in headers:
+        headers[challenge.HEADER] = challenge.challenges(
+            headers[challenge.HEADER], request, request.app.state.parts.settings
+        )
+    return Response(body, status_code=error.status, headers=headers, media_type=FHIR_JSON)
 
 
 async def _answer_no_route(request: Request, error: Exception) -> Response:
@@ -333,7 +447,8 @@ async def _answer_no_route(request: Request, error: Exception) -> Response:
     refusal: GatewayError
     if status == 405:
         refusal = NotAllowed("This address does not take this method.", rule="route.method")
-        refusal.headers.update(getattr(error, "headers", None) or {})
+        allow = (getattr(error, "headers", None) or {}).get("Allow", "")
+        refusal.headers["Allow"] = f"{allow}, HEAD" if allow == "GET" else allow
     else:
         refusal = NotFound("There is nothing at this address. See /fhir/R4/metadata.", rule="route.unknown")
     try:
@@ -372,6 +487,6 @@ class Faults:
             await Response(body, status_code=500, media_type=FHIR_JSON)(scope, receive, send)
 
 
-def write_contract(file: Path, app: FastAPI) -> None:
-    """The OpenAPI document of our own API, sorted, as `make openapi` keeps it."""
-    file.write_text(contract(app, models.REQUESTS), encoding="utf-8")
+def contracts(app: FastAPI) -> dict[str, str]:
+    """Both contracts by file name, as `make openapi` keeps them: of a gateway that offers everything there is."""
+    return texts(own_contract(app, models.REQUESTS), fhir_of_everything(VERSION), read_examples())

@@ -47,8 +47,10 @@ _STOPPING: Final = {
     "connectors.sdk.errors": ("ConfigurationError", "SourceError"),
     "gateway.choice_commands.refusals": ("CannotChoose",),
     "gateway.connector_commands.refusals": ("CannotDo",),
+    "gateway.contracts.published": ("ContractBroken",),
     "gateway.demo.people": ("NoSuchPerson",),
     "gateway.demo.run": ("DemoFailed",),
+    "gateway.demo.source": ("NoSuchSource",),
     "gateway.demo.state": ("NoDemo",),
     "gateway.settings": ("SettingsError",),
     "gateway.store.interface": ("StoreUnusable",),
@@ -73,12 +75,13 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; TLS ends at a proxy in front.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; more than one need PostgreSQL.")] = 1,
+    socket: Annotated[Path | None, typer.Option(help="Serve on this Unix socket instead of a port.")] = None,
 ) -> None:
     """Run the gateway."""
     from gateway.serving import serve as run
     from gateway.settings import load_settings
 
-    run(load_settings(config), host=host, port=port, workers=workers)
+    run(load_settings(config), host=host, port=port, workers=workers, unix_socket=socket)
 
 
 @demo.callback()
@@ -117,6 +120,20 @@ def demo_token(
 
     person(who)  # says whom the demo has, where it hasn't got them
     typer.echo(asyncio.run(fetch_token(find(port)["issuer"], who)))
+
+
+@demo.command("source")
+def demo_source(
+    mode: Annotated[str, typer.Argument(help="well, slow, broken, hung, lying, busy, …")],
+    organisations: Annotated[list[str], typer.Argument(help="Their ODS codes: G85005 RJ2 …")],
+    port: Port = None,
+) -> None:
+    """Make organisations' sandboxes misbehave, or behave again (well)."""
+    from gateway.demo.source import behave
+    from gateway.demo.state import find
+
+    asyncio.run(behave(find(port)["control"], organisations, mode))
+    typer.echo("".join(f"{ods} is {mode}\n" for ods in organisations), nl=False)
 
 
 @demo.command("patients")
@@ -164,9 +181,13 @@ def keys_new(file: Annotated[Path, typer.Argument(help="Where to write it; never
 
 
 @app.command()
-def openapi(file: Annotated[Path, typer.Argument(help="The contract to write.")]) -> None:
-    """Write the OpenAPI contract of Connect Care's own API."""
-    from gateway.app import create_app, write_contract
+def openapi(
+    place: Annotated[Path, typer.Argument(help="A folder for both contracts; or a file: one, by its name.")],
+    release: Annotated[bool, typer.Option(help="Keep them as released too: later ones mustn't break them.")] = False,
+) -> None:
+    """Write the OpenAPI contracts: connect-care.json (our own API) and fhir-r4.json (the FHIR API)."""
+    from gateway.app import contracts, create_app
+    from gateway.contracts.published import keep
     from gateway.settings import load_settings
 
     values: dict[str, Any] = {
@@ -176,7 +197,7 @@ def openapi(file: Annotated[Path, typer.Argument(help="The contract to write.")]
         "key_file": Path("unused"),
         "issuers": [{"issuer": "https://issuer.example", "audience": "connect-care", "algorithms": ["ES256"]}],
     }
-    write_contract(file, create_app(load_settings(None, **values)))
+    keep(place, contracts(create_app(load_settings(None, **values))), release=release)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
     ├── NumberReplaced              409  conflict       ask again with the patient's current NHS number
     ├── Conflict                    409  conflict       somebody was first: read it again, and decide anew
     ├── Gone                        410  conflict       begin again with the first page
+    ├── TooMany                     429  throttled      try again after `retry_after` seconds
     ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
     ├── NotProven                   503  transient      try again in a minute (gateway.audit.report.make)
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
@@ -87,9 +88,14 @@ class NotSignedIn(GatewayError):
     status = 401
     code = "login"
 
-    def __init__(self, told: str, *, rule: str, detail: str = "", error: str = "invalid_token") -> None:
+    def __init__(
+        self, told: str, *, rule: str, detail: str = "", error: str = "invalid_token", scheme: str = "Bearer"
+    ) -> None:
+        """`error` is the OAuth code, "" where nothing was sent; `scheme` is the one that the request used."""
         super().__init__(told, rule=rule, detail=detail)
-        self.headers["WWW-Authenticate"] = f'Bearer error="{error}"' if error else "Bearer"
+        self.error = error
+        self.scheme = scheme
+        self.headers["WWW-Authenticate"] = f'{scheme} error="{error}"' if error else scheme
 
 
 class Refusal(GatewayError):
@@ -162,6 +168,17 @@ class Gone(GatewayError):
 
     status = 410
     code = "conflict"
+
+
+class TooMany(GatewayError):
+    """More was asked than fair use allows. `retry_after` is in whole seconds."""
+
+    status = 429
+    code = "throttled"
+
+    def __init__(self, told: str, *, rule: str, detail: str = "", retry_after: int) -> None:
+        super().__init__(told, rule=rule, detail=detail)
+        self.headers["Retry-After"] = str(retry_after)
 
 
 class NobodyAnswered(GatewayError):

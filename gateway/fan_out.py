@@ -293,7 +293,7 @@ def _faulty(source: str, ask: Ask, fault: str) -> Answer:
 
 def _note(state: SourceState, epoch: int, ask: Ask, answer: Answer) -> None:
     state.last_outcome = answer.outcome
-    if answer.outcome is Outcome.NOT_ASKED:
+    if answer.outcome is Outcome.NOT_ASKED or (ask.hurried and _only_late(ask, answer)):
         state.breaker.abandon(epoch)
     elif _is_silent(ask, answer):
         state.breaker.failure(epoch)
@@ -302,6 +302,11 @@ def _note(state: SourceState, epoch: int, ask: Ask, answer: Answer) -> None:
         state.recent_ms.append(answer.took_ms)
     if answer.outcome in _SERVED and not _is_silent(ask, answer):
         state.last_success = datetime.now(UTC)
+
+
+def _only_late(ask: Ask, answer: Answer) -> bool:
+    """A hurried Ask that came to nothing for want of time: the source might have answered a moment later."""
+    return _is_silent(ask, answer) and Gap.TIMED_OUT in answer.gaps.values()
 
 
 def _is_silent(ask: Ask, answer: Answer) -> bool:

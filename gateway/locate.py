@@ -14,6 +14,7 @@ from typing import Final
 from connectors.sdk.model import Answer, Ask, AskedBy, Gap, Outcome, Section
 from connectors.sdk.organisations import Entry, Organisation, Organisations, OrganisationType, Stage
 from gateway.caller.model import Caller
+from gateway.errors import GatewayError
 from gateway.register.said import said_by
 
 _TOLD_BY: Final[Mapping[Section, frozenset[Section]]] = {
@@ -41,7 +42,10 @@ class Look:
     """What one request wants to see of one patient.
 
     `door` is the route's template, for the audit. `source` is the one organisation whose item is read by id.
-    `birth_date` is the second fact that must agree with what the sources hold.
+    `birth_date` is the second fact that must agree with what the sources hold. `barred` is why this caller, in their
+    role and with their token, is never shown anything of what is asked for: raised once the look is in the journal.
+    `until` is when the sources must have answered (the event loop's time), where an answer is wanted sooner than a
+    record is usually waited for.
     """
 
     nhs_number: str
@@ -50,6 +54,8 @@ class Look:
     sections: frozenset[Section]
     source: str | None = None
     birth_date: str | None = None
+    barred: GatewayError | None = None
+    until: float | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +121,7 @@ class Located:
             asked_by=self.asked_by,
             deadline=min(self.deadline, now + organisation.budget),
             request_id=self.look.request_id,
+            hurried=self.look.until is not None,
         )
         return {organisation.ods: ask}
 
@@ -182,7 +189,7 @@ class Locator:
             look,
             wanted,
             asked_by(caller),
-            now + self._deadline,
+            min(now + self._deadline, look.until or now + self._deadline),
             self.register.ods if self.register else None,
             _offered(self._of_practices, look, wanted, is_source=False),
         )

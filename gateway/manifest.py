@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from connectors.sdk.model import Gap, Item, Outcome, Section, SourceWarning
 from gateway.allergies import ANY, denied_category, stands
+
+ALLERGY: Final = "AllergyIntolerance"
 
 
 class AllergyState(StrEnum):
@@ -56,7 +59,8 @@ class Difference:
 class Manifest:
     """One line for every source that takes part for this patient, in order of ODS code.
 
-    `asked` are the sections that were asked for. `never_shown` is the standing statement for this role and permission.
+    `asked` are the sections that were asked for, `asked_of` those that each source was asked for. `never_shown` is the
+    standing statement for this role and permission.
     `allergies_limited`: this role and permission withhold some kind of allergy, whether or not there is one.
     `whereabouts`: why addresses and practice are held back from everybody; "" where they aren't. `differences` are
     between the sources' own words for the patient, as far as they are shown.
@@ -69,6 +73,7 @@ class Manifest:
     allergies_limited: bool = False
     whereabouts: str = ""
     differences: tuple[Difference, ...] = ()
+    asked_of: Mapping[str, frozenset[Section]] = field(default_factory=dict)
 
     @property
     def sections_with_gaps(self) -> dict[Section, tuple[str, ...]]:
@@ -81,16 +86,16 @@ class Manifest:
         return missing
 
 
-def allergy_state(allergies: Iterable[Item], lines: Iterable[ManifestLine]) -> AllergyState:
-    """The state a clinician may rely on.
+def allergy_state(allergies: Iterable[Item], lines: Iterable[ManifestLine], *, in_part: bool = False) -> AllergyState:
+    """The state a clinician may rely on. `in_part`: the application's token lets only some allergies through.
 
     A recorded allergy is known whoever else is silent. Without one, a single source that is missing for allergies
-    makes the state unavailable: "no known allergies" never survives a gap. "No known food allergy" alone is not "no
-    known allergies": of the rest nothing is recorded.
+    makes the state unavailable, and so does a token that lets only some through: "no known allergies" never survives a
+    gap. "No known food allergy" alone is not "no known allergies": of the rest nothing is recorded.
     """
     denied = [denied_category(item) for item in allergies if stands(item)]
     if None in denied:
         return AllergyState.KNOWN
-    if any(line.lacks(Section.ALLERGIES) for line in lines):
+    if in_part or any(line.lacks(Section.ALLERGIES) for line in lines):
         return AllergyState.UNAVAILABLE
     return AllergyState.NONE_KNOWN if ANY in denied else AllergyState.NOT_RECORDED

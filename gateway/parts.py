@@ -12,14 +12,20 @@ from gateway.audit.followers.runner import Followers
 from gateway.audit.journal import Journal
 from gateway.audit.read import AuditReader
 from gateway.audit.report.service import Reports
+from gateway.caller.directory import Directory
 from gateway.caller.identify import Callers
+from gateway.caller.logout import Logouts
+from gateway.cds.cards import Cards
 from gateway.choice.consents import Consents
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
 from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
+from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
+from gateway.launch.flow import Launches
+from gateway.launch.session import Sessions
 from gateway.policy.decide import Policy
 from gateway.record import Records
 from gateway.register.find import People
@@ -31,6 +37,7 @@ from gateway.store.interface import Store
 
 if TYPE_CHECKING:
     from gateway.api.capability import Capabilities
+    from gateway.api.usable import Usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class Parts:
     store: Store
     journal: Journal
     callers: Callers
+    logouts: Logouts
+    directory: Directory
+    fair_use: FairUse
     sharing: SharingChoices
     permissions: Permissions
     consents: Consents
@@ -59,5 +69,9 @@ class Parts:
     shadow: Shadow
     records: Records
     people: People
+    launches: Launches
+    sessions: Sessions
+    cards: Cards
     pager: Pager
+    usable: Usable
     capabilities: Capabilities

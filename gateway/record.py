@@ -27,10 +27,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway import guard, release
 from gateway.authority import ByLaw, ByPermission, lawful_of, permission_of
+from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.choice.refusals import opted_out_under_another_number
 from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
+from gateway.fair_use.count import Use
 from gateway.known import require_patient
 from gateway.locate import Look
 from gateway.register.standing import Standing, take
@@ -44,11 +46,13 @@ if TYPE_CHECKING:
     from gateway.audit.row import Alarm, Row
     from gateway.authority import Way
     from gateway.caller.identify import Callers
+    from gateway.caller.presented import Presented
     from gateway.choice.permission import Permissions
     from gateway.choice.sharing import SharingChoices
     from gateway.desk.alerts import Alerts
     from gateway.desk.volume import Volume
     from gateway.disclosure.model import Disclosure
+    from gateway.fair_use.use import FairUse
     from gateway.fan_out import FanOut
     from gateway.locate import Located, Locator
     from gateway.merge import Merger, Record
@@ -95,6 +99,7 @@ class Records:
     """The pipeline, with its parts."""
 
     callers: Callers
+    fair_use: FairUse
     journal: Journal
     sharing: SharingChoices
     permissions: Permissions
@@ -108,24 +113,27 @@ class Records:
     volume: Volume
     address_of: Callable[[str], str]
 
-    async def open(self, authorization: list[str], question: Question) -> Rendered:
+    async def open(self, presented: Presented, question: Question) -> Rendered:
         """Answer one question on the patient's permission, or raise the GatewayError that says why not: that refusal is
         a row by then."""
-        return await self._look(authorization, question, ByPermission(self.sharing, self.permissions))
+        return await self._look(presented, question, ByPermission(self.sharing, self.permissions))
 
-    async def disclose(self, authorization: list[str], question: Question, claim: Disclosure) -> Rendered:
+    async def disclose(self, presented: Presented, question: Question, claim: Disclosure) -> Rendered:
         """The same, on the law's authority."""
-        return await self._look(authorization, question, ByLaw(self.sharing, claim))
+        return await self._look(presented, question, ByLaw(self.sharing, claim))
 
-    async def _look(self, authorization: list[str], question: Question, way: Way) -> Rendered:
-        caller = way.asking(await self._caller(authorization, question))  # 1
+    async def _look(self, presented: Presented, question: Question, way: Way) -> Rendered:
+        caller = way.asking(await self._caller(presented, question))  # 1
         async with self._audited(caller, question) as written, self.shadow.watching() as watch:
             look = question.look(caller)
             written.intent = await self.journal.intend(  # 2
                 caller, look.request_id, look.door, look.nhs_number, sections=look.sections
             )
             written.nhs_number = look.nhs_number
+            require_in_context(caller, look.nhs_number)
             self.view.require_may_open(caller, way.action)
+            if look.barred:
+                raise look.barred
             opted_out = await way.choice(look.nhs_number)  # 3
             authority = await way.authority(caller, look.nhs_number, opted_out=opted_out)  # 4
             now = asyncio.get_running_loop().time()
@@ -167,13 +175,15 @@ class Records:
         except OptedOut:
             raise opted_out_under_another_number() from None
 
-    async def _caller(self, authorization: list[str], question: Question) -> Caller:
-        """Somebody who is known and may not ask is a row as well."""
+    async def _caller(self, presented: Presented, question: Question) -> Caller:
+        """Somebody who is known and may not ask is a row as well, and so is who asks too much."""
         try:
-            return await self.callers.identify(authorization)
+            caller = await self.callers.identify(presented)
         except CallerRefused as error:
             await self.journal.refuse(error, error.known, question.request_id, question.door)
             raise
+        await self.fair_use.demand(caller, question.request_id, question.door, Use.REQUEST)
+        return caller
 
     def _row(
         self,

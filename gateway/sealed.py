@@ -175,6 +175,13 @@ class Sealer:
         nine = f"{int.from_bytes(packed[:4], 'big'):09d}"
         return _with_check_digit(nine), _unpack_ods(int.from_bytes(packed[4:], "big"))
 
+    def patient_of(self, sealed: str) -> str | None:
+        """The NHS number of the patient whom a sealed id is about; None for what isn't one."""
+        try:
+            return self.open_id(sealed)[0]
+        except Unsealable:
+            return None
+
     def seal_cursor(self, state: dict[str, Any], bound_to: str) -> str:
         """A page cursor that only the caller named by `bound_to` can use."""
         return _base64(self._cursors.encrypt(msgspec.json.encode(state), [bound_to.encode()]))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -21,34 +24,70 @@ _LONGEST_SILENCE: Final = 60
 still for a while must not be killed with its answers half sent."""
 
 
-def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Until it is told to stop. Raises an error with a remedy where the gateway can't start."""
+def serve(settings: Settings, *, host: str, port: int, workers: int, unix_socket: Path | None = None) -> None:
+    """Until it is told to stop. Raises an error with a remedy where the gateway can't start.
+
+    `unix_socket`: serve there instead of on a port. Who may connect is who may write to it: its owner and group.
+    """
     if workers > 1 and settings.database is None:
         raise SettingsError(
             f"{workers} workers need PostgreSQL: a SQLite store has one writing process. Add database to the settings, "
             "or leave --workers out."
         )
     log.setup(production=not settings.is_demo)
+    settings = _shared_out(settings, workers)
     if workers > 1:
-        _serve_together(settings, host, port, workers)
+        _serve_together(settings, host, port, workers, unix_socket)
     else:
-        _serve_alone(settings, host, port)
+        _serve_alone(settings, host, port, unix_socket)
 
 
-def _serve_alone(settings: Settings, host: str, port: int) -> None:
+def _shared_out(settings: Settings, workers: int) -> Settings:
+    """Each worker counts by itself, so each holds a share of what fair use allows."""
+    shares = settings.fair_use.workers or workers
+    return settings.model_copy(update={"fair_use": settings.fair_use.model_copy(update={"workers": shares})})
+
+
+def _serve_alone(settings: Settings, host: str, port: int, unix_socket: Path | None) -> None:
     gateway = create_app(settings)
     with startup.explained(gateway):
-        uvicorn.Server(_config(gateway, host, port)).run()
+        uvicorn.Server(_config(gateway, host, port)).run(sockets=[_bound(unix_socket)] if unix_socket else None)
 
 
-def _serve_together(settings: Settings, host: str, port: int, workers: int) -> None:
+def _bound(unix_socket: Path) -> socket.socket:
+    """uvicorn would let everybody on the machine connect; our proxy is believed by what it connects through."""
+    _clear(unix_socket)
+    bound = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o117)
+    try:
+        bound.bind(str(unix_socket))
+    except OSError as error:
+        bound.close()
+        raise SettingsError(f"{unix_socket} can't be served ({error.strerror}). Name another --socket.") from error
+    finally:
+        os.umask(before)
+    bound.set_inheritable(True)
+    return bound
+
+
+def _clear(unix_socket: Path) -> None:
+    """Remove what a gateway that was killed left behind; never somebody's file, nor the socket of one that runs."""
+    if not unix_socket.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as asking:
+        if asking.connect_ex(str(unix_socket)) == 0:
+            raise SettingsError(f"{unix_socket} is served already. Stop that gateway, or name another --socket.")
+    unix_socket.unlink()
+
+
+def _serve_together(settings: Settings, host: str, port: int, workers: int, unix_socket: Path | None) -> None:
     """uvicorn's supervisor starts the workers, and starts anew one that died. What would stop every one of them is
     found out before, and told once."""
     asyncio.run(_rehearse(settings))
     config = _config(
         Worker(settings), host, port, factory=True, workers=workers, timeout_worker_healthcheck=_LONGEST_SILENCE
     )
-    supervisor = Supervisor(config, [config.bind_socket()])
+    supervisor = Supervisor(config, [_bound(unix_socket) if unix_socket else config.bind_socket()])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SystemExit(1)

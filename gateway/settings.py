@@ -19,7 +19,12 @@ from ruamel.yaml.error import YAMLError
 
 import gateway
 from gateway.audit.followers.settings import AuditRepository
+from gateway.caller.certificate import Proxies
+from gateway.caller.floors import IN_PRODUCTION, Floor, Floors, Purpose
 from gateway.caller.settings import IssuerSettings
+from gateway.fair_use.settings import FairUseSettings
+from gateway.launch.settings import ContextSettings, EhrSettings, HookSettings, SessionTimes, fault_of
+from gateway.origin import is_origin
 
 _PREFIX: Final = "CONNECTCARE_"
 _HERE: Final = Path(gateway.__file__).resolve().parent.parent
@@ -33,9 +38,17 @@ class Settings(BaseSettings):
     """All settings of a gateway. Files are paths; durations are seconds unless the name says otherwise.
 
     `profile` is `production` unless it says `demo`: production refuses demo issuers, plain-HTTP issuers and sandboxes.
+    `sender_constraint` is `required` in production and `optional` in the demo: whether an access token must be bound to
+    its sender (DPoP or a client certificate). `certificate_proxies` are the TLS proxies whose `Client-Cert` header is
+    believed: addresses, or `unix:` and the path of the socket that the gateway serves.
     `addresses` replaces organisations' addresses by ODS code. `allowed_hosts` are further names, each as a Host header
     says it (`name` or `name:port`), that the gateway answers to besides that of `public_url`. `database` is a
     postgresql:// URL without its password; without it the store is SQLite, in `data_dir`.
+    `cors_origins` are the origins of browser applications that are let in, each exactly as the browser sends it.
+    `launches`, `contexts` and `hooks` are the systems that may open the viewer and ask for cards; a card is answered
+    within `card_deadline`.
+    `sign_in_floors` are how strongly and lately people must have signed in, by purpose of use; for a purpose that isn't
+    there a production gateway has its own, and the demo none.
     Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
     `checkpoint_signer`, whose key is in `checkpoint_public`.
     """
@@ -48,6 +61,8 @@ class Settings(BaseSettings):
     data_dir: Path
     key_file: Path
     issuers: tuple[IssuerSettings, ...] = Field(min_length=1)
+    sender_constraint: Literal["required", "optional"] | None = None
+    certificate_proxies: tuple[str, ...] = ()
     database: str | None = None
     database_password_file: Path | None = None
     checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
@@ -64,12 +79,38 @@ class Settings(BaseSettings):
     permission_longest_hours: float = Field(default=24, gt=0, le=72)
     best_interests_longest_hours: float = Field(default=4, gt=0, le=24)
     unusual_patients_a_day: int = Field(default=60, ge=1)
+    fair_use: FairUseSettings = FairUseSettings()
+    launches: tuple[EhrSettings, ...] = ()
+    contexts: tuple[ContextSettings, ...] = ()
+    hooks: tuple[HookSettings, ...] = ()
+    sessions: SessionTimes = SessionTimes()
+    card_deadline: float = Field(default=0.5, gt=0.2, le=5)
     asks_per_source: int = Field(default=32, ge=1, le=512)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_rest: float = Field(default=10.0, gt=0)
+    cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+    sign_in_floors: dict[Purpose, Floor] = Field(default_factory=dict)
     audit_sink: Path | None = None
     audit_repository: AuditRepository | None = None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Exactly as browsers send them: a pattern would let in whoever can register a name that fits."""
+        for origin in origins:
+            if not is_origin(origin):
+                raise ValueError(
+                    "each origin is https://host, with :port where it isn't the usual one: no path, no slash at the "
+                    "end, no star"
+                )
+        return origins
+
+    @field_validator("certificate_proxies")
+    @classmethod
+    def _are_proxies(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        Proxies(written)
+        return written
 
     @field_validator("database")
     @classmethod
@@ -88,6 +129,16 @@ class Settings(BaseSettings):
     def is_demo(self) -> bool:
         """True where demo parts are allowed."""
         return self.profile == "demo"
+
+    @property
+    def floors(self) -> Floors:
+        """What sign-ins must reach, by purpose of use."""
+        return {**({} if self.is_demo else IN_PRODUCTION), **self.sign_in_floors}
+
+    @property
+    def sender_must_prove(self) -> bool:
+        """True where an access token that is bound to nothing is refused."""
+        return (self.sender_constraint or ("optional" if self.is_demo else "required")) == "required"
 
     @property
     def fhir_base(self) -> str:
@@ -138,16 +189,31 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _registered_systems_fit(self) -> Settings:
+        registered = (*self.launches, *self.contexts, *self.hooks)
+        fault = fault_of(registered, frozenset(one.issuer for one in self.issuers), is_demo=self.is_demo)
+        if fault:
+            raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
     def _production_is_closed(self) -> Settings:
         if self.is_demo:
             return self
         address = urlsplit(self.public_url)
         if address.scheme != "https" or not address.hostname:
             raise ValueError("public_url must be https in production. Put a TLS proxy in front and give its address")
+        if not self.sender_must_prove:
+            raise ValueError(
+                "sender_constraint must be required in production: a copied bearer token would open every record that "
+                "its owner may see. Leave the setting out, and have DPoP-bound or certificate-bound tokens issued"
+            )
         if any(issuer.allow_insecure_loopback for issuer in self.issuers):
             raise ValueError("allow_insecure_loopback is for the demo. Give an https issuer")
         if self.audit_repository and self.audit_repository.is_open:
             raise ValueError("audit_repository needs an https address and auth (or tls and client-certificate)")
+        if any(not origin.startswith("https://") for origin in self.cors_origins):
+            raise ValueError("cors_origins must be https in production")
         if self.addresses:
             raise ValueError("addresses is for the demo. Give each organisation's address in organisations.yaml")
         if self.database is not None and not _says_how_it_is_secured(self.database):

@@ -11,15 +11,14 @@ from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.authority import Authority
 from gateway.caller.model import Caller
-from gateway.caller.scopes import types_allowed
 from gateway.choice.may import OPEN_RECORD, demand
 from gateway.disclosure.model import Disclosure
 from gateway.disclosure.told import left_out
 from gateway.locate import Look, with_labelling
-from gateway.manifest import Manifest, ManifestLine, allergy_state
+from gateway.manifest import ALLERGY, Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
 from gateway.policy.decide import Policy
-from gateway.policy.filter import apply
+from gateway.policy.filter import apply, everything
 from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
@@ -55,7 +54,7 @@ class View:
             may = self.policy.disclosed_sections(authority.policy.terms, authority.basis, caller)
         else:
             may = self.policy.sections_for(caller.role, caller.organisation_type)
-        types = types_allowed(caller.scopes)
+        types = caller.grants.types()
         return may if types is None else may & ({SECTION_OF_TYPE[kind] for kind in types} | {Section.DEMOGRAPHICS})
 
     def judged(self, record: Record, caller: Caller, authority: Authority) -> Judged:
@@ -92,13 +91,10 @@ class View:
 
         self.policy.labels.label(record.items, self.source_types, resolve, record.whole)
         held_back = hold_back(record)  # after labelling: a place that goes has labelled whoever went there
-        filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number)
-        types = types_allowed(caller.scopes)
-        items = [
-            item
-            for item in filtered.items
-            if item.section is None or (item.section in look.sections and (types is None or item.type in types))
-        ]
+        grants = caller.grants
+        admits = grants.admits if grants.bounded else everything
+        filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number, admits=admits)
+        items = [item for item in filtered.items if item.section is None or item.section in look.sections]
         return Shown(
             caller=caller,
             look=look,
@@ -117,14 +113,17 @@ class View:
         asked = record.asked & self.sections_for(caller, authority)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
         lines = tuple(self._with_unchecked(line, record, judged) for line in record.lines)
+        in_part = caller.grants.narrowed(ALLERGY) is not None
         return Manifest(
             lines=lines,
             asked=asked,
-            allergies=allergy_state(allergies, lines) if Section.ALLERGIES in asked else None,
+            allergies=allergy_state(allergies, lines, in_part=in_part) if Section.ALLERGIES in asked else None,
             never_shown=self._standing_statement(caller, authority),
             whereabouts=told(record.standing.hold),
+            asked_of={source: sections & asked for source, sections in record.asked_of.items()},
             differences=differing(items, {line.source: line.name for line in lines}, record.standing.register),
-            allergies_limited=any(
+            allergies_limited=in_part
+            or any(
                 self._hides(judged, Section.ALLERGIES, line.source, label)
                 for line in lines
                 for label in self.policy.labels.vocabulary
@@ -157,10 +156,9 @@ class View:
         key = (caller.role, caller.organisation_type, caller.purpose, authority.basis, authority.scope, named)
         if key not in self._told:
             self._told[key] = tuple(self._never_shown(caller, authority))
-        types = types_allowed(caller.scopes)
-        if types is None:
+        listed = caller.grants.said()
+        if listed is None:
             return self._told[key]
-        listed = ", ".join(sorted(types)) or "nothing"
         return (f"Limited by the scopes of your application's token to: {listed}.", *self._told[key])
 
     def _never_shown(self, caller: Caller, authority: Authority) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.sealed import new_master_key
+from tests.boundless import BOUNDLESS
 
 AUDIENCE = "tests"
 SECTIONS = (
@@ -103,6 +104,7 @@ class Gateway:
             "data_dir": str(self.data),
             "key_file": str(self.folder / "master.key"),
             "issuers": [issuer],
+            "fair_use": BOUNDLESS,
             **self.more,
         }
         if self.organisations is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from connectors.fhir_r4.settings import Search, Settings
@@ -68,6 +69,10 @@ class _Planned:
 
 
 Plan = Mapping[Section, tuple[_Planned, ...]]
+
+_LIVE: Final = {"Cache-Control": "no-cache"}
+"""RFC 9111, section 5.2.1.4: no answer from a cache. HAPI, for one, gives out what a search found up to a minute ago
+unless it is told this, and an allergy that was just recorded would look as if nothing were recorded."""
 
 
 def _plan(settings: Settings) -> Plan:
@@ -212,7 +217,7 @@ class _Looking:
         return came
 
     def _headers(self) -> dict[str, str]:
-        return {**self._settings.headers, "X-Request-ID": self._ask.request_id}
+        return {**self._settings.headers, **_LIVE, "X-Request-ID": self._ask.request_id}
 
 
 class FhirR4:

@@ -336,10 +336,18 @@ def map_library_error(error: BaseException) -> SourceError:
     return Unreachable(name)
 
 
-async def fetch_bytes(url: str, *, limit: int, timeout: float, tls: ssl.SSLContext | None = None) -> bytes:  # noqa: ASYNC109
-    """One bounded GET of JSON that belongs to no source: an issuer's keys, its discovery document.
+async def fetch_bytes(
+    url: str,
+    *,
+    limit: int,
+    timeout: float,  # noqa: ASYNC109
+    tls: ssl.SSLContext | None = None,
+    bearer: str = "",
+) -> bytes:
+    """One bounded GET of JSON that belongs to no source: an issuer's keys, its discovery document, its userinfo.
 
-    No redirects; raises a `SourceError`. `timeout` is in seconds for the whole call.
+    No redirects; raises a `SourceError`. `timeout` is in seconds for the whole call. `bearer`: the access token that is
+    sent along, if any.
     """
     limits = Limits(max_bytes=limit, connections=1)
     try:
@@ -350,6 +358,7 @@ async def fetch_bytes(url: str, *, limit: int, timeout: float, tls: ssl.SSLConte
         raise WrongContent("the address is not a URL") from error
     try:
         deadline = asyncio.get_running_loop().time() + timeout
-        return await client.get(url, deadline=deadline, headers={"Accept": "application/json"})
+        authorized = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        return await client.get(url, deadline=deadline, headers={"Accept": "application/json", **authorized})
     finally:
         await client.aclose()

@@ -127,7 +127,8 @@ class Ask:
     """One question to one source.
 
     `sections` is what the caller's role may see of what this source offers: the rest is never asked for.
-    `deadline` is an absolute `asyncio` loop time; nothing a connector does outlives it.
+    `deadline` is an absolute `asyncio` loop time; nothing a connector does outlives it. `hurried`: it is sooner than
+    sources are usually given, so that it passed says nothing of the source's health.
     """
 
     nhs_number: str
@@ -135,6 +136,7 @@ class Ask:
     asked_by: AskedBy
     deadline: float
     request_id: str
+    hurried: bool = False
 
 
 @dataclass(slots=True)

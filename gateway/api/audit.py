@@ -14,6 +14,7 @@ from gateway.api.http import read_model
 from gateway.api.models import AuditSearchRequest
 from gateway.audit.read import Query
 from gateway.audit.row import Kind
+from gateway.contracts.answers import refusals
 from gateway.errors import BadRequest, NotFound
 from gateway.sealed import Sealer
 from gateway.store.interface import Kept
@@ -26,6 +27,7 @@ async def search_audit(request: Request) -> dict[str, Any]:
     """Rows in order, and where to go on: `{"rows": […], "after": n|null, "before": n}`."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, AuditSearchRequest)
+        door.about(body.nhsNumber)
         page = await door.parts.audit.read(
             door.caller,
             Query(
@@ -45,7 +47,7 @@ async def search_audit(request: Request) -> dict[str, Any]:
         return {"rows": rows, "after": page.after, "before": page.before}
 
 
-@router.get("/audit/checkpoint", response_class=PlainTextResponse, responses={404: {"description": "None yet."}})
+@router.get("/audit/checkpoint", response_class=PlainTextResponse, responses=refusals([404]))
 async def newest_checkpoint(request: Request) -> PlainTextResponse:
     """The newest signed checkpoint of the journal, for whoever wants to pin it: how many rows it holds and two hashes.
 

@@ -8,13 +8,12 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.audit_event_search import AUDIT_EVENT, EventPager, EventQuery
+from gateway.api.authored import demand_scope
 from gateway.api.bundle import to_json
 from gateway.api.door import Door, opened
 from gateway.api.http import FHIR_JSON, FORM, read_body
 from gateway.audit.events.codes import Json
 from gateway.audit.read import Page
-from gateway.caller.scopes import lets_read
-from gateway.errors import Refusal
 from gateway.search.pairs import pairs_of
 from gateway.search.parse import once
 from gateway.search.representation import check_accept
@@ -41,20 +40,22 @@ async def post_search(request: Request) -> Response:
 async def read(request: Request, event_id: str) -> Response:
     """One event."""
     async with opened(request) as door:
-        _demand_scope(door)
+        demand_scope(door.caller, AUDIT_EVENT.type, "scope.audit-event")
         given = once(pairs_of(request.scope["query_string"]), "Reading an AuditEvent takes", ("_format",))
         check_accept(request.headers.get("accept"), given.get("_format"))
+        door.about(None)
         seq = door.parts.events.seq_of(event_id)
         kept = await door.parts.audit.one(door.caller, seq, door.request_id, door=door.name)
         return _fhir(door.parts.events.of(kept))
 
 
 async def _searched(request: Request, door: Door, form: bytes = b"") -> Response:
-    _demand_scope(door)
+    demand_scope(door.caller, AUDIT_EVENT.type, "scope.audit-event")
     parts = door.parts
     pairs = pairs_of(request.scope["query_string"], form)
     pager = EventPager(parts.sealer, parts.settings.fhir_base, datetime.now(UTC), door.caller.key)
     query = pager.read(pairs)
+    door.about(query.rows.nhs_number)
     check_accept(request.headers.get("accept"), dict(pairs).get("_format"))
     page = await parts.audit.read(
         door.caller,
@@ -68,15 +69,6 @@ async def _searched(request: Request, door: Door, form: bytes = b"") -> Response
     )
     events = [parts.events.of(kept) for kept in page.rows]
     return _fhir(_bundle(query, page, events, pager.links(query, page), parts.settings.fhir_base))
-
-
-def _demand_scope(door: Door) -> None:
-    if not lets_read(door.caller.scopes, AUDIT_EVENT.type):
-        raise Refusal(
-            "Your application's token doesn't let it read AuditEvents. It needs the scope user/AuditEvent.rs (or "
-            "user/AuditEvent.read).",
-            rule="scope.audit-event",
-        )
 
 
 def _bundle(query: EventQuery, page: Page, events: list[Json], links: dict[str, str], fhir_base: str) -> Json:

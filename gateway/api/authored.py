@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.caller.model import Caller
+from gateway.errors import Refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -14,6 +17,16 @@ class Listed:
     type: str
     says: str
     definition: str = ""
+
+
+def demand_scope(caller: Caller, resource_type: str, rule: str) -> None:
+    """Raises Refusal where the scopes of the caller's token leave the type out."""
+    if not caller.grants.lets_read(resource_type):
+        raise Refusal(
+            f"Your application's token doesn't let it read {resource_type}s. It needs the scope "
+            f"user/{resource_type}.rs (or user/{resource_type}.read).",
+            rule=rule,
+        )
 
 
 @dataclass(frozen=True, slots=True)

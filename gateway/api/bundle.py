@@ -19,8 +19,9 @@ from gateway.manifest import AllergyState, Difference, Manifest, ManifestLine
 from gateway.register.find import Finding
 from gateway.search.page import Page
 from gateway.search.person import Person
-from gateway.search.query import Shown, Summary
+from gateway.search.query import Query, Shown, Summary
 from gateway.search.summary import shaped
+from gateway.search.told import left_out, limits
 
 SOURCES_HEADER: Final = "Connect-Care-Sources"
 SOURCES_TAG: Final = "urn:connect-care:sources"
@@ -94,7 +95,7 @@ def searchset(
     if query.summary is not Summary.COUNT:
         entries += [_entry(base, item.resource, "include", sending) for item in included]
         entries += [_authored_entry(resource, bundle_id) for resource in authored]
-    entries.append(_outcome_entry(manifest, bundle_id))
+    entries.append(_outcome_entry(manifest, bundle_id, _notes(query)))
     return to_json(
         {
             "resourceType": "Bundle",
@@ -208,8 +209,16 @@ def _tells_allergies(manifest: Manifest) -> bool:
     return manifest.allergies is not None and Section.ALLERGIES in manifest.asked
 
 
-def _outcome_entry(manifest: Manifest, bundle_id: UUID) -> dict[str, Any]:
-    outcome = {"resourceType": "OperationOutcome", "id": f"{bundle_id}-sources", "issue": issues(manifest)}
+def _notes(query: Query) -> list[dict[str, Any]]:
+    """What a reader must know of the search itself, before what each source said."""
+    ignored = left_out(query)
+    found = [_issue("warning", "not-supported", ignored)] if ignored else []
+    return [*found, *(_issue("information", "informational", text) for text in limits(query))]
+
+
+def _outcome_entry(manifest: Manifest, bundle_id: UUID, notes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    said = [*notes, *issues(manifest)]
+    outcome = {"resourceType": "OperationOutcome", "id": f"{bundle_id}-sources", "issue": said}
     # The outcome is part of this answer alone: it has a name, not an address that could be read again.
     return {"fullUrl": f"urn:uuid:{_sibling(bundle_id)}", "resource": outcome, "search": {"mode": "outcome"}}
 
@@ -280,26 +289,31 @@ def _of_sections(sections: Sequence[Section], state: str, why: str) -> str:
 
 
 def _allergies_issue(manifest: Manifest) -> dict[str, Any]:
+    missing = any(line.lacks(Section.ALLERGIES) for line in manifest.lines)
+    code = "incomplete" if missing else "informational"
+    return _issue("warning" if missing else "information", code, allergies_sentence(manifest))
+
+
+def allergies_sentence(manifest: Manifest) -> str:
     """The four mandated states (NHS CUI, PAB-0064), their exact words first."""
     missing = [line.speaks_for or line.name for line in manifest.lines if line.lacks(Section.ALLERGIES)]
     names = ", ".join(missing)
     match manifest.allergies:
         case AllergyState.KNOWN:
             more = f" There may be more: {names} can't be read as complete." if missing else ""
-            text = f"Known allergies: at least one is recorded.{more}"
+            return f"Known allergies: at least one is recorded.{more}"
         case AllergyState.NONE_KNOWN:
             limit, never = _limits(manifest)
-            text = f"No known allergies{limit}: a source states so, and none is missing.{never}"
+            return f"No known allergies{limit}: a source states so, and none is missing.{never}"
         case AllergyState.NOT_RECORDED:
             limit, never = _limits(manifest)
-            text = f"Allergies not recorded{limit}: no organisation holds a statement."
-            text += f" This does not mean that there are none.{never}"
+            said = f"Allergies not recorded{limit}: no organisation holds a statement."
+            return f"{said} This does not mean that there are none.{never}"
         case _:
             of = f" of {names}" if missing else ""
-            text = (
+            return (
                 f"Allergies unavailable: the allergies{of} could not be read. This does not mean that there are none."
             )
-    return _issue("warning" if missing else "information", "incomplete" if missing else "informational", text)
 
 
 def _limits(manifest: Manifest) -> tuple[str, str]:

@@ -20,6 +20,7 @@ async def record_choice(request: Request) -> SharingChoiceAnswer:
     """In force everywhere from the moment of the answer: no record is shown after an opt-out was acknowledged."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, SharingChoiceRequest)
+        door.about(body.nhsNumber)
         recorded = await door.parts.sharing.record(
             door.caller,
             body.nhsNumber,
@@ -39,6 +40,7 @@ async def choices_of_patient(request: Request) -> list[SharingChoiceAnswer]:
     """The history of one patient's choices, oldest first. For privacy officers; reading it is audited."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, PatientRequest)
+        door.about(body.nhsNumber)
         history = await door.parts.sharing.history(door.caller, body.nhsNumber, door.request_id, door=door.name)
         return [_answer(choice, door.parts.sealer) for choice in history]
 

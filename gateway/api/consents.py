@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.consent import Consent
 
-from gateway.api.consent_search import ConsentPage, ConsentPager
+from gateway.api.authored import demand_scope
+from gateway.api.consent_search import CONSENT, ConsentPage, ConsentPager
 from gateway.api.door import Door, opened
 from gateway.api.http import FHIR_JSON, FORM, read_body
 from gateway.choice.consent import Json
@@ -39,17 +40,21 @@ async def post_search(request: Request) -> Response:
 async def read(request: Request, consent_id: str) -> Response:
     """One Consent, by the id that this server gave it."""
     async with opened(request) as door:
+        demand_scope(door.caller, CONSENT.type, "scope.consent")
         given = once(pairs_of(request.scope["query_string"]), "Reading a Consent takes", ("_format",))
         check_accept(request.headers.get("accept"), given.get("_format"))
+        door.about(None)
         found = await door.parts.consents.one(door.caller, consent_id, door.request_id, door=door.name)
         return _fhir(Consent.model_validate(found))
 
 
 async def _searched(request: Request, door: Door, form: bytes = b"") -> Response:
+    demand_scope(door.caller, CONSENT.type, "scope.consent")
     parts = door.parts
     pairs = pairs_of(request.scope["query_string"], form)
     pager = ConsentPager(parts.sealer, parts.settings.fhir_base, parts.consents.now(), door.caller.key)
     query = pager.read(pairs)
+    door.about(query.patient)
     check_accept(request.headers.get("accept"), dict(pairs).get("_format"))
     found = await parts.consents.about(door.caller, query.patient, door.request_id, door=door.name)
     return _fhir(_bundle(pager.page(query, found), parts.settings.fhir_base))

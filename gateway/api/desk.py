@@ -20,6 +20,7 @@ from gateway.api.models import (
 )
 from gateway.audit.row import Row
 from gateway.choice.model import Permission
+from gateway.contracts.answers import refusals
 from gateway.desk.kinds import MEANS
 from gateway.desk.model import CaseEntry, CaseFile
 from gateway.desk.officer import Opened, Wanted
@@ -34,6 +35,7 @@ async def search_desk(request: Request) -> CasePageAnswer:
     """The cases of the officer's own organisation's staff, oldest due first, and where to go on."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, DeskSearchRequest)
+        door.about(body.nhsNumber)
         wanted = Wanted(
             status=frozenset(body.status) or None,
             kinds=frozenset(body.kinds) or None,
@@ -51,26 +53,29 @@ async def search_desk(request: Request) -> CasePageAnswer:
 async def read_case(request: Request, case_id: str) -> CaseDetailAnswer:
     """A case with its history, the reason that was given, and the numbers of the rows that it is about."""
     async with opened(request) as door:
+        door.about(None)
         case = await door.parts.desk.read(door.caller, case_id, door.request_id, door=door.name)
         return _detail(case, door)
 
 
-@router.post("/desk/{case_id}/_move", openapi_extra=takes(CaseMoveRequest))
+@router.post("/desk/{case_id}/_move", responses=refusals([409]), openapi_extra=takes(CaseMoveRequest))
 async def move_case(request: Request, case_id: str) -> CaseAnswer:
     """Question or judge a case, with a note that says why."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, CaseMoveRequest)
+        door.about(None)
         file = await door.parts.desk.move(
             door.caller, case_id, body.to, body.note, door.request_id, seen=body.seen, door=door.name
         )
         return _case(file, door)
 
 
-@router.post("/desk/{case_id}/_note", openapi_extra=takes(CaseNoteRequest))
+@router.post("/desk/{case_id}/_note", responses=refusals([409]), openapi_extra=takes(CaseNoteRequest))
 async def note_on_case(request: Request, case_id: str) -> CaseAnswer:
     """Add a note to a case, whose status stays."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, CaseNoteRequest)
+        door.about(None)
         file = await door.parts.desk.note(
             door.caller, case_id, body.note, door.request_id, seen=body.seen, door=door.name
         )

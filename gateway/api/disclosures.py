@@ -16,8 +16,9 @@ from gateway.api.http import authorization, read_model, request_id
 from gateway.api.models import DisclosureRequest
 from gateway.api.questions import Failing, headers_of
 from gateway.caller.model import Caller
-from gateway.caller.scopes import types_allowed
 from gateway.choice.number import nhs_number_of
+from gateway.contracts.answers import refusals, shown
+from gateway.contracts.schemas import BUNDLE
 from gateway.disclosure.claim import claimed
 from gateway.disclosure.model import Disclosure
 from gateway.errors import GatewayError, Refusal
@@ -29,7 +30,15 @@ from gateway.shown import Rendered, Shown
 router = APIRouter(tags=["disclosure"])
 
 
-@router.post("/disclosures", response_class=Response, openapi_extra=takes(DisclosureRequest))
+@router.post(
+    "/disclosures",
+    response_class=Response,
+    responses={
+        "200": shown("What the law requires, as a document", BUNDLE, of_sources=True),
+        **refusals([404, 406, 409]),
+    },
+    openapi_extra=takes(DisclosureRequest),
+)
 async def disclose(request: Request) -> Response:
     """A FHIR document Bundle, to be saved: a cover, what each organisation said, and what the named policy lets out."""
     parts, door, identity = parts_of(request), template(request), request_id(request)
@@ -59,12 +68,12 @@ def _claim(body: DisclosureRequest, parts: Parts) -> Disclosure:
 
 def _require_whole(caller: Caller, claim: Disclosure) -> None:
     """A file that an application cut short would read as if an organisation had left something out."""
-    types = types_allowed(caller.scopes)
     needed = {name for name, section in SECTION_OF_TYPE.items() if section in claim.policy.terms.sections}
-    if types is not None and not needed <= types:
+    lacking = sorted(name for name in needed if not caller.grants.lets_read_whole(name))
+    if lacking:
         raise Refusal(
             "Your application's token lets it read some kinds of resources only, so the file would not be whole. Sign "
-            f"in with one that may read {', '.join(sorted(needed - types))} too (user/*.rs).",
+            f"in with one that may read {', '.join(lacking)} too, and whole (user/*.rs).",
             rule="scope.disclosure",
         )
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from gateway.api.http import authorization, request_id
+from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
+from gateway.choice.number import nhs_number_of
 from gateway.errors import GatewayError
+from gateway.fair_use.count import Use
 from gateway.parts import Parts
 
 
@@ -39,6 +42,12 @@ class Door:
     request_id: str
     name: str
 
+    def about(self, nhs_number: str | None) -> None:
+        """Raises Refusal where the caller's token is bound to a patient in context and this is another; None: what is
+        asked for may be about anybody."""
+        if self.caller.grants.in_context:
+            require_in_context(self.caller, nhs_number_of(nhs_number) if nhs_number is not None else None)
+
 
 @asynccontextmanager
 async def opened(request: Request) -> AsyncIterator[Door]:
@@ -49,12 +58,16 @@ async def opened(request: Request) -> AsyncIterator[Door]:
     except CallerRefused as error:
         await parts.journal.refuse(error, error.known, identity, name)
         raise
+    await parts.fair_use.demand(caller, identity, name, Use.REQUEST)
     async with parts.journal.refusals(caller, identity, name):
         yield Door(parts, caller, identity, name)
 
 
 async def journal_refusal(request: Request, error: GatewayError, name: str) -> None:
-    """A row for a refusal that happens outside every route (no such address), where the token says who it was."""
+    """A row for a refusal that happens outside every route (no such address), where the token says who it was.
+
+    Raises TooMany in the refusal's place where they ask too much: a storm of wrong addresses is a storm.
+    """
     parts, identity = parts_of(request), request_id(request)
     try:
         caller = await parts.callers.identify(authorization(request))
@@ -63,4 +76,5 @@ async def journal_refusal(request: Request, error: GatewayError, name: str) -> N
     except GatewayError:
         return
     else:
+        await parts.fair_use.demand(caller, identity, name, Use.REQUEST)
         await parts.journal.refuse(error, caller, identity, name)

@@ -2,145 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from fastapi import APIRouter, Request, Response
 
-from gateway.api.door import journal_refusal, parts_of, template
-from gateway.api.http import FHIR_JSON, FORM, authorization, read_body, request_id
-from gateway.api.questions import Bundled, Failing, PersonSearch, ReadById
-from gateway.errors import GatewayError, NotFound
-from gateway.record import Question
-from gateway.search.pairs import pairs_of
+from gateway.api.asking import bundled, find_person, of_type, open_record
+from gateway.api.door import parts_of, template
+from gateway.api.http import FORM, JSON, read_body, request_id
+from gateway.api.questions import Failing
+from gateway.api.reading import ReadById
+from gateway.errors import GatewayError
+from gateway.search.everything import pairs_of_parameters
 from gateway.search.person import seeks_person
-from gateway.search.refuse import not_offered, repeated, wrong
-from gateway.search.representation import check_accept
-from gateway.search.table import SHOWN_TYPES
-from gateway.shown import Rendered
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
-_METADATA_PARAMS: Final = ("_format", "mode")
-
-
-@router.get("/metadata")
-async def metadata(request: Request) -> Response:
-    """What this server offers. It needs no token: clients read it before they have one."""
-    try:
-        _check_metadata_params(pairs_of(request.scope["query_string"]))
-        _check_accept(request)
-    except GatewayError as error:
-        await journal_refusal(request, error, template(request))
-        raise
-    return Response(parts_of(request).capabilities.document(), media_type=FHIR_JSON)
-
-
-def _check_metadata_params(pairs: list[tuple[str, str]]) -> None:
-    """R4's capabilities interaction takes `_format` and `mode`; the whole statement is the one mode here."""
-    given = dict(pairs)
-    for name in given:
-        if name not in _METADATA_PARAMS:
-            raise not_offered(name, "The CapabilityStatement takes", _METADATA_PARAMS)
-    if len(given) < len(pairs):
-        raise repeated(next(name for name in given if [each for each, _ in pairs].count(name) > 1))
-    if given.get("mode", "full") != "full":
-        raise wrong("mode", "takes full.")
+compartments = APIRouter(prefix="/fhir/R4", include_in_schema=False)
+"""It comes after every operation on a Patient: `{resource_type}` would take their names."""
 
 
 @router.get("/Patient/{patient}/$everything")
 async def everything(request: Request, patient: str) -> Response:
     """The whole record as one Bundle."""
-    return await _open(request, _bundled(request, "Patient", everything_of=patient))
+    return await open_record(request, bundled(request, "Patient", everything_of=patient))
+
+
+@router.post("/Patient/{patient}/$everything")
+async def post_everything(request: Request, patient: str) -> Response:
+    """The same with its parameters as a Parameters resource, or with no body at all."""
+    limit = parts_of(request).settings.max_body_bytes
+    kinds = JSON if "content-type" in request.headers else frozenset({""})
+    try:
+        posted = pairs_of_parameters(await read_body(request, limit, kinds))
+    except GatewayError as error:
+        return await open_record(request, Failing(template(request), request_id(request), error))
+    return await open_record(request, bundled(request, "Patient", everything_of=patient, posted=posted))
 
 
 @router.get("/{resource_type}")
 async def search(request: Request, resource_type: str) -> Response:
     """Search one type of one patient; or, by name and birth date, a person whose NHS number nobody knows."""
     if resource_type == "Patient" and seeks_person(request.scope["query_string"]):
-        return await _find(request)
-    return await _open(request, _of_type(request, resource_type) or _bundled(request, resource_type))
+        return await find_person(request)
+    return await open_record(request, of_type(request, resource_type) or bundled(request, resource_type))
 
 
 @router.post("/{resource_type}/_search")
 async def post_search(request: Request, resource_type: str) -> Response:
     """The same search with its parameters in the body, where no log of addresses can keep them."""
-    unknown = _of_type(request, resource_type)
+    unknown = of_type(request, resource_type)
     if unknown:
-        return await _open(request, unknown)
+        return await open_record(request, unknown)
     try:
         form = await read_body(request, parts_of(request).settings.max_body_bytes, frozenset({FORM}))
     except GatewayError as error:
-        return await _open(request, Failing(template(request, resource_type), request_id(request), error))
+        return await open_record(request, Failing(template(request, resource_type), request_id(request), error))
     if resource_type == "Patient" and seeks_person(request.scope["query_string"], form):
-        return await _find(request, form)
-    return await _open(request, _bundled(request, resource_type, form=form), form)
+        return await find_person(request, form)
+    return await open_record(request, bundled(request, resource_type, form=form), form)
 
 
 @router.get("/{resource_type}/{resource_id}")
 async def read(request: Request, resource_type: str, resource_id: str) -> Response:
     """One resource by its sealed id."""
     parts = parts_of(request)
-    question = _of_type(request, resource_type) or ReadById(
+    question = of_type(request, resource_type) or ReadById(
         door=template(request, resource_type),
         request_id=request_id(request),
         resource_type=resource_type,
         id=resource_id,
         raw_query=request.scope["query_string"],
         sealer=parts.sealer,
+        usable=parts.usable,
     )
-    return await _open(request, question)
+    return await open_record(request, question)
 
 
-def _bundled(request: Request, resource_type: str, *, form: bytes = b"", everything_of: str | None = None) -> Bundled:
-    parts = parts_of(request)
-    return Bundled(
-        door=template(request, resource_type),
-        request_id=request_id(request),
-        resource_type=resource_type,
-        raw_query=request.scope["query_string"],
-        pager=parts.pager,
-        public_url=parts.settings.public_url,
-        form=form,
-        everything_of=everything_of,
-    )
-
-
-def _of_type(request: Request, resource_type: str) -> Failing | None:
-    if resource_type in SHOWN_TYPES:
-        return None
-    told = f"This resource type is not offered. Offered: {', '.join(SHOWN_TYPES)}."
-    return Failing(template(request), request_id(request), NotFound(told, rule="route.unknown-type"))
-
-
-def _check_accept(request: Request, form: bytes = b"") -> None:
-    """`_format` may stand in the form of a POST `_search` as well; wherever it stands, it beats the Accept header."""
-    given = dict(pairs_of(request.scope["query_string"], form))
-    check_accept(request.headers.get("accept"), given.get("_format"))
-
-
-class Answered(Response):
-    """The answer. It holds on to the record until its bytes are out: to let go of a record's many thousand parts takes
-    as long as writing them did, and nobody should wait for it."""
-
-    def __init__(self, rendered: Rendered) -> None:
-        super().__init__(rendered.body, headers=dict(rendered.headers))
-        self._rendered = rendered
-
-
-async def _find(request: Request, form: bytes = b"") -> Response:
-    parts, door = parts_of(request), template(request, "Patient")
-    try:
-        _check_accept(request, form)
-    except GatewayError as error:
-        return await _open(request, Failing(door, request_id(request), error), form)
-    search = PersonSearch(door, request_id(request), request.scope["query_string"], parts.settings.public_url, form)
-    rendered = await parts.people.find(authorization(request), search)
-    return Response(rendered.body, headers=dict(rendered.headers))
-
-
-async def _open(request: Request, question: Question, form: bytes = b"") -> Response:
-    try:
-        _check_accept(request, form)
-    except GatewayError as error:
-        question = Failing(question.door, question.request_id, error)
-    rendered = await parts_of(request).records.open(authorization(request), question)
-    return Answered(rendered)
+@compartments.get("/Patient/{patient}/{resource_type}")
+async def in_compartment(request: Request, patient: str, resource_type: str) -> Response:
+    """Search one type in one patient's compartment: the address says whose record it is."""
+    unknown = of_type(request, resource_type, compartment=True)
+    return await open_record(request, unknown or bundled(request, resource_type, compartment_of=patient))

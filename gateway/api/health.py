@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from connectors.sdk.organisations import Organisation, OrganisationType, PracticeGroup, Stage
 from gateway.api.door import opened, parts_of
 from gateway.caller.model import Caller
 from gateway.choice.may import READ_AUDIT, allowed, demand
+from gateway.contracts.answers import refusals
+from gateway.errors import AuditUnavailable
 from gateway.policy.model import Decision
 from gateway.shadow.watch import Shadow
 from gateway.sources import SourceState
@@ -27,13 +29,12 @@ async def livez() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/readyz")
-async def readyz(request: Request, response: Response) -> dict[str, str]:
+@router.get("/readyz", responses=refusals([503]))
+async def readyz(request: Request) -> dict[str, str]:
     """The journal can be written. Without it nothing can be shown, so no traffic should come here."""
-    if await parts_of(request).store.ready():
-        return {"status": "ready"}
-    response.status_code = 503
-    return {"status": "not ready", "why": "the audit journal can't be written"}
+    if not await parts_of(request).store.ready():
+        raise AuditUnavailable("the store is not ready")
+    return {"status": "ready"}
 
 
 @router.get("/sources")

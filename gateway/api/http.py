@@ -6,17 +6,19 @@ import json
 import re
 import uuid
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.caller.presented import Presented
 from gateway.errors import BadRequest, TooLarge, WrongMediaType
 
 _ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII)
 FHIR_JSON: Final = "application/fhir+json"
-_JSON: Final = frozenset({"application/json", FHIR_JSON})
+JSON: Final = frozenset({"application/json", FHIR_JSON})
 FORM: Final = "application/x-www-form-urlencoded"
 
 M = TypeVar("M", bound=BaseModel)
@@ -44,7 +46,7 @@ class CommonHeaders:
                 if correlation_id:
                     answer["X-Correlation-ID"] = correlation_id
                 answer["Cache-Control"] = "no-store"
-                answer["Vary"] = "Authorization"
+                answer.add_vary_header("Authorization")
                 answer["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
@@ -61,9 +63,39 @@ def request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
-def authorization(request: Request) -> list[str]:
-    """Every Authorization header of the request: more than one is refused by the caller step."""
-    return request.headers.getlist("authorization")
+def authorization(request: Request) -> Presented:
+    """What the request presents for sign-in. The same object for the whole request, however often it is asked for."""
+    presented: Presented | None = getattr(request.state, "presented", None)
+    if presented is None:
+        presented = request.state.presented = _presented(request)
+    return presented
+
+
+def _presented(request: Request) -> Presented:
+    headers, scope = request.headers, request.scope
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
+    path = raw.partition(b"?")[0].decode("latin-1")
+    return Presented(
+        authorization=tuple(headers.getlist("authorization")),
+        dpop=tuple(headers.getlist("dpop")),
+        certificate=tuple(headers.getlist("client-cert")),
+        method=sent_method(request),
+        url=request.app.state.parts.settings.public_url.rstrip("/") + path,
+        peer=_peer(scope),
+    )
+
+
+def sent_method(request: Request) -> str:
+    """The method as the client sent it: a HEAD is answered as a GET."""
+    return str(getattr(request.state, "sent_method", request.method))
+
+
+def _peer(scope: Scope) -> str:
+    """Who connected. Over a Unix socket there is no client, and the server's address is the socket's path."""
+    client, server = scope.get("client"), scope.get("server")
+    if client:
+        return str(client[0])
+    return f"unix:{server[0]}" if server and server[1] is None else ""
 
 
 async def read_body(request: Request, limit: int, accepted: frozenset[str]) -> bytes:
@@ -88,13 +120,23 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body is too large: send at most {limit} bytes.", rule="body.too-large")
 
 
-async def read_model(request: Request, limit: int, model: type[M]) -> M:
-    """The JSON body as a model. Raises BadRequest with the member's name; never with its value."""
-    body = await read_body(request, limit, _JSON)
+async def read_json(request: Request, limit: int) -> Any:
+    """The JSON body. Raises TooLarge, WrongMediaType, or BadRequest for what is no JSON, is nested deeper than can be
+    read, or says one thing twice."""
+    body = await read_body(request, limit, JSON)
     try:
-        values = json.loads(body, object_pairs_hook=_distinct)
+        return json.loads(body, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadRequest("The body is not JSON, or names a member twice.", rule="body.not-json") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+async def read_model(request: Request, limit: int, model: type[M]) -> M:
+    """The JSON body as a model. Raises BadRequest with the member's name; never with its value."""
+    values = await read_json(request, limit)
     try:
         return model.model_validate(values, strict=False)
     except ValidationError as error:

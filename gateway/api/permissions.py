@@ -16,9 +16,10 @@ from gateway.api.models import (
     WithdrawalRequest,
 )
 from gateway.choice.extension import Extension
-from gateway.choice.model import Permission
+from gateway.choice.model import Basis, Permission
 from gateway.choice.reasons import ReasonCode
 from gateway.errors import NotFound
+from gateway.fair_use.count import Use
 from gateway.sealed import Sealer
 
 router = APIRouter(tags=["permission"])
@@ -29,6 +30,9 @@ async def grant(request: Request, response: Response) -> PermissionAnswer:
     """A permission for the caller and one patient, for a limited time."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, PermissionRequest)
+        door.about(body.nhsNumber)
+        if body.basis is Basis.BEST_INTERESTS:
+            await door.parts.fair_use.demand(door.caller, door.request_id, door.name, Use.BEST_INTERESTS)
         permission = await door.parts.permissions.grant(
             door.caller,
             body.nhsNumber,
@@ -48,6 +52,7 @@ async def extend(request: Request, response: Response, permission_id: str) -> Pe
     """Prolong one of the caller's own permissions while it holds: the patient was asked again, or why they can't be."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, ExtensionRequest)
+        await _require_in_context(door, permission_id)
         asked = Extension(patient_asked=body.patientAsked, reason=body.reason, reason_code=body.reasonCode)
         permission = await door.parts.permissions.extend(
             door.caller, permission_id, asked, door.request_id, door=door.name
@@ -61,6 +66,7 @@ async def withdraw_all(request: Request) -> WithdrawalAnswer:
     """End everybody's permissions about one patient, on the patient's word: nobody looks any more, from now."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, WithdrawalRequest)
+        door.about(body.nhsNumber)
         permissions = door.parts.permissions
         ended = await permissions.withdraw_all(
             door.caller, body.nhsNumber, body.statedBy, body.channel, door.request_id, door=door.name
@@ -73,8 +79,7 @@ async def withdraw_all(request: Request) -> WithdrawalAnswer:
 async def own_permissions(request: Request) -> list[PermissionAnswer]:
     """The caller's own permissions, newest first, ended ones too."""
     async with opened(request) as door:
-        own = await door.parts.permissions.own(door.caller, door.request_id, door=door.name)
-        return [_answer(permission, door.parts.sealer) for permission in own]
+        return [_answer(permission, door.parts.sealer) for permission in await _all_own(door)]
 
 
 @router.get("/permissions/{permission_id}")
@@ -88,6 +93,7 @@ async def own_permission(request: Request, permission_id: str) -> PermissionAnsw
 async def withdraw(request: Request, permission_id: str) -> Response:
     """End one of the caller's own permissions, at once."""
     async with opened(request) as door:
+        await _require_in_context(door, permission_id)
         await door.parts.permissions.withdraw(door.caller, permission_id, door.request_id, door=door.name)
         return Response(status_code=204)
 
@@ -97,6 +103,7 @@ async def permissions_about(request: Request) -> list[PermissionAnswer]:
     """Everybody's permissions about one patient. For privacy officers; reading it is audited."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, PatientRequest)
+        door.about(body.nhsNumber)
         about = await door.parts.permissions.about(door.caller, body.nhsNumber, door.request_id, door=door.name)
         return [_answer(permission, door.parts.sealer) for permission in about]
 
@@ -105,8 +112,21 @@ def _address(door: Door, permission: Permission) -> str:
     return f"{door.parts.settings.public_url.rstrip('/')}/permissions/{permission.id}"
 
 
+async def _all_own(door: Door) -> list[Permission]:
+    """The caller's own; with a token that is bound to the patient in context, those about that patient."""
+    own = await door.parts.permissions.own(door.caller, door.request_id, door=door.name)
+    grants, sealer = door.caller.grants, door.parts.sealer
+    return [one for one in own if not grants.in_context or grants.is_about(sealer.open_patient(one.sealed_patient))]
+
+
+async def _require_in_context(door: Door, permission_id: str) -> None:
+    """Raises NotFound where the caller's token is bound to the patient in context, and the permission isn't."""
+    if door.caller.grants.in_context:
+        await _own(door, permission_id)
+
+
 async def _own(door: Door, permission_id: str) -> Permission:
-    for permission in await door.parts.permissions.own(door.caller, door.request_id, door=door.name):
+    for permission in await _all_own(door):
         if permission.id == permission_id:
             return permission
     raise NotFound("You have no permission with this id.", rule="permission.not-yours")

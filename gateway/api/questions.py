@@ -1,4 +1,4 @@
-"""What the FHIR doors ask of the pipeline: a search of one type, everything, or one resource by its id."""
+"""What the FHIR doors ask of the pipeline: a search of one type, or everything."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors.sdk.model import SECTION_OF_TYPE, Item, Resource, Section
-from gateway.api.bundle import SOURCES_HEADER, Sending, found_header, found_set, searchset, sources_header, to_json
+from connectors.sdk.model import Item, Resource, Section
+from gateway.api.bundle import SOURCES_HEADER, Sending, found_header, found_set, searchset, sources_header
 from gateway.api.http import FHIR_JSON
+from gateway.api.prefer import LENIENT
+from gateway.api.usable import Usable
 from gateway.caller.model import Caller
-from gateway.errors import GatewayError, NobodyAnswered, NotFound
+from gateway.errors import GatewayError
 from gateway.locate import Look
 from gateway.manifest import Manifest
 from gateway.register.find import Finding
 from gateway.same_as import as_linkage
-from gateway.sealed import Sealer, Unsealable
 from gateway.search import find
+from gateway.search.everything import parse_everything
 from gateway.search.include import may_include, referred
 from gateway.search.page import Pager, digest_of
 from gateway.search.pairs import pairs_of
-from gateway.search.parse import nhs_number, parse, parse_everything, parse_read
+from gateway.search.parse import parse
 from gateway.search.person import Person, parse_person
-from gateway.search.query import Continuation, Query, Reading, Resolve
-from gateway.search.summary import shaped
+from gateway.search.query import Continuation, Query, Resolve
 from gateway.shown import Rendered, Shown
 
 
 @dataclass(slots=True)
 class Bundled:
-    """A question whose answer is a searchset: `Search` and `Everything` differ only in how they are parsed."""
+    """A question whose answer is a searchset: a search of a type, that of one patient's compartment (`compartment_of`)
+    and `$everything` (`everything_of`) differ only in how they are parsed.
+
+    `posted` are the pairs of a body that is no form. `usable` says which types are for this caller; `/records` asks for
+    sections and does without.
+    """
 
     door: str
     request_id: str
@@ -40,6 +46,10 @@ class Bundled:
     public_url: str
     form: bytes = b""
     everything_of: str | None = None
+    compartment_of: str | None = None
+    posted: Sequence[tuple[str, str]] = ()
+    lenient: bool = False
+    usable: Usable | None = None
     query: Query | None = field(default=None, init=False)
 
     def look(self, caller: Caller) -> Look:
@@ -51,15 +61,21 @@ class Bundled:
             request_id=self.request_id,
             sections=self.query.sections,
             birth_date=self.query.birth_date,
+            barred=self._barred(caller, self.query),
         )
 
     def _parse(self, caller: Caller) -> Query:
-        pairs = pairs_of(self.raw_query, self.form)
+        pairs = [*pairs_of(self.raw_query, self.form), *self.posted]
         if self.everything_of is not None:
-            parsed = parse_everything(self.everything_of, pairs)
+            parsed = parse_everything(self.everything_of, pairs, lenient=self.lenient)
         else:
-            parsed = parse(self.resource_type, pairs)
+            parsed = parse(self.resource_type, pairs, lenient=self.lenient, patient=self.compartment_of)
         return self.pager.resume(parsed, caller.key) if isinstance(parsed, Continuation) else parsed
+
+    def _barred(self, caller: Caller, query: Query) -> GatewayError | None:
+        """A search of a type that isn't for this caller is refused; `$everything` only where each of its types is."""
+        wanted = sorted(query.types or ()) if query.everything else [query.resource_type]
+        return self.usable.barred(caller, *wanted) if self.usable and wanted else None
 
     def search(self, shown: Shown) -> Rendered:
         """Filter, sort and cut what is shown."""
@@ -82,7 +98,8 @@ class Bundled:
             bundle_id=uuid.uuid4(),
             sending=sending,
         )
-        return Rendered(body, headers_of(shown.manifest), [*on_page, *extra], page.total, sending.sent)
+        headers = {**headers_of(shown.manifest), **(LENIENT if self.lenient else {})}
+        return Rendered(body, headers, [*on_page, *extra], page.total, sending.sent)
 
     def _matchable(self, shown: Shown, query: Query) -> list[Item]:
         """A search for a Patient finds the one that carries the record; the other sources' come with it as includes."""
@@ -129,56 +146,6 @@ class PersonSearch:
         )
         headers = {"Content-Type": FHIR_JSON, SOURCES_HEADER: found_header(finding)}
         return Rendered(body, headers, [], int(finding.patient is not None), sending.sent)
-
-
-@dataclass(slots=True)
-class ReadById:
-    """One resource by its sealed id (a Patient by NHS number): the same pipeline, towards that one source."""
-
-    door: str
-    request_id: str
-    resource_type: str
-    id: str
-    raw_query: bytes
-    sealer: Sealer
-    reading: Reading | None = field(default=None, init=False)
-
-    def look(self, caller: Caller) -> Look:
-        """Open the sealed id. Raises NotFound for one that isn't ours, BadRequest for a wrong parameter."""
-        self.reading = parse_read(self.resource_type, pairs_of(self.raw_query))
-        patient, source = self._whose()
-        sections = frozenset({SECTION_OF_TYPE.get(self.resource_type, Section.DEMOGRAPHICS)})
-        return Look(patient, self.door, self.request_id, sections, source)
-
-    def _whose(self) -> tuple[str, str | None]:
-        if self.resource_type == "Patient" and "." not in self.id:
-            return nhs_number(self.id, "id"), None
-        try:
-            return self.sealer.open_id(self.id)
-        except Unsealable as error:
-            raise self._not_found() from error
-
-    def search(self, shown: Shown) -> Rendered:
-        """Find it among what is shown. Hidden and absent are told in the same words."""
-        reading = self.reading or Reading()
-        for item in shown.items:
-            if item.type == self.resource_type and item.sealed_id == self.id:
-                body = to_json(shaped(item.resource, reading.summary, reading.elements))
-                return Rendered(body, headers_of(shown.manifest), [item], sent=[body])
-        raise self._unavailable(shown) or self._not_found()
-
-    def _unavailable(self, shown: Shown) -> GatewayError | None:
-        section = SECTION_OF_TYPE.get(self.resource_type)
-        missing = [line.name for line in shown.manifest.lines if section is not None and line.lacks(section)]
-        if not missing:
-            return None
-        return NobodyAnswered(
-            f"It can't be told now whether this exists: {', '.join(missing)} could not be read. Try again shortly.",
-            rule="sources.gap",
-        )
-
-    def _not_found(self) -> NotFound:
-        return NotFound(f"There is no such {self.resource_type} for you here.", rule="read.not-found")
 
 
 @dataclass(frozen=True, slots=True)

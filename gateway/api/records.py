@@ -14,6 +14,8 @@ from gateway.api.models import RecordRequest
 from gateway.api.questions import Bundled, Failing
 from gateway.caller.model import Caller
 from gateway.choice.number import nhs_number_of
+from gateway.contracts.answers import refusals, shown
+from gateway.contracts.schemas import BUNDLE
 from gateway.errors import GatewayError
 from gateway.locate import Look
 from gateway.record import Question
@@ -23,7 +25,15 @@ from gateway.shown import Rendered, Shown
 router = APIRouter(tags=["record"])
 
 
-@router.post("/records", response_class=Response, openapi_extra=takes(RecordRequest))
+@router.post(
+    "/records",
+    response_class=Response,
+    responses={
+        "200": shown("The record, as far as the caller may see it", BUNDLE, of_sources=True),
+        **refusals([404, 406, 409]),
+    },
+    openapi_extra=takes(RecordRequest),
+)
 async def open_record(request: Request) -> Response:
     """A FHIR searchset Bundle of the sections asked for (all, where none are named), as `$everything` gives it."""
     parts = parts_of(request)

@@ -29,6 +29,7 @@ async def make_report(request: Request) -> Response:
     """One patient's access report as a file. For privacy officers; making it is audited, and stands in the report."""
     async with opened(request) as door:
         body = await read_model(request, door.parts.settings.max_body_bytes, AccessReportRequest)
+        door.about(body.nhsNumber)
         period = Period(since=body.since, until=body.until)
         report = await door.parts.reports.make(door.caller, body.nhsNumber, period, door.request_id, door=door.name)
         form = FORMS[body.format]

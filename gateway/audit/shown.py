@@ -53,7 +53,8 @@ class Found:
 
 
 def read_resources(content: bytes) -> list[Resource]:
-    """The resources of a file: one by itself, or those of a Bundle. Raises NotReadable."""
+    """The resources of a file: one by itself, those of a Bundle, or those of every answer in a batch-response. Raises
+    NotReadable."""
     try:
         node = json.loads(
             content.decode("utf-8-sig"), object_pairs_hook=_distinct, parse_float=Decimal, parse_constant=_no_constant
@@ -65,6 +66,26 @@ def read_resources(content: bytes) -> list[Resource]:
         raise NotReadable("The file holds no FHIR resource. Give a resource as JSON, or a Bundle.")
     if node["resourceType"] != "Bundle":
         return [node]
+    if node.get("type") == "batch-response":
+        return _of_batch(node.get("entry"))
+    return _of_bundle(node)
+
+
+def _of_batch(entries: Any) -> list[Resource]:
+    """An entry that was refused holds no resource; one that was answered holds one, or a Bundle of its own."""
+    answers = (
+        [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+    found: list[Resource] = []
+    for answer in answers:
+        if isinstance(answer, dict) and isinstance(answer.get("resourceType"), str):
+            found += _of_bundle(answer) if answer["resourceType"] == "Bundle" else [answer]
+    if not found:
+        raise NotReadable("No entry of the batch-response holds a resource. Give the Bundle as it was received.")
+    return found
+
+
+def _of_bundle(node: Resource) -> list[Resource]:
     entries = node.get("entry", [])
     found = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     resources = [each for each in found if isinstance(each, dict) and isinstance(each.get("resourceType"), str)]

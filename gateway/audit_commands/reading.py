@@ -63,13 +63,22 @@ async def hold_to(store: Store, sealer: Sealer) -> None:
 
 
 async def rows_of(store: Store, request_id: str) -> list[Kept]:
-    """Raises ValueError where there is none."""
-    found: list[Kept] = []
-    while page := await store.rows(request_id=request_id, after=found[-1].seq if found else 0, limit=_PAGE):
-        found += page
+    """Of a batch, the rows of its entries, which are requests of their own. Raises ValueError where there is none."""
+    from gateway.audit.entries import entry_ids
+
+    found = await _rows_of_one(store, request_id)
+    if not found:
+        found = [each for entry in entry_ids(request_id) for each in await _rows_of_one(store, entry)]
     if not found:
         raise ValueError(
             "The journal has no row of this request. Check the id (the X-Request-ID of the answer); rows that were "
             "erased can't be found by it any more."
         )
+    return found
+
+
+async def _rows_of_one(store: Store, request_id: str) -> list[Kept]:
+    found: list[Kept] = []
+    while page := await store.rows(request_id=request_id, after=found[-1].seq if found else 0, limit=_PAGE):
+        found += page
     return found

@@ -1,46 +1,43 @@
-"""What an issuer says of a person: Care Identity's claims, read from a verified token.
+"""What an issuer says of a person, read from a verified token by the mapping in the issuer's settings.
 
-Source of names and meanings: NHS Care Identity Service 2 (OpenID Connect), `nhsid_useruid`, `nhsid_nrbac_roles` and
-`selected_roleid`. Wrong types are refused rather than repaired: a claim is the issuer's word, and half a word is none.
+`presets.py` knows what each kind of issuer calls things, the settings may say otherwise for any of them, and here each
+is read strictly.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from connectors.sdk.nhs_number import parse_nhs_number
+from gateway.caller.mapping import ClaimsSettings, Preset
 from gateway.caller.model import KnownCaller
-from gateway.caller.refusals import CallerRefused, not_signed_in
+from gateway.caller.pointer import found_at
+from gateway.caller.presets import USERINFO_SAYS, Said, said_by
+from gateway.caller.refusals import CallerRefused
+from gateway.caller.role_profiles import RoleProfile, read_profiles
+from gateway.caller.said import IDENTIFIER, matching, text, whole_number
 from gateway.caller.themselves import Themselves, read_themselves
 from gateway.caller.tokens import VerifiedToken
-from gateway.errors import NotSignedIn
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-"""No `|`: identifiers are joined with it where a permission is bound to a caller."""
+__all__ = ["Person", "RoleProfile", "choose_profile", "lacks_person", "read_person"]
+
 _CLIENT: Final = re.compile(r"[!-{}~]{1,256}", re.ASCII)
-_ODS: Final = re.compile(r"[A-Z0-9]{2,6}", re.ASCII)
-_ROLE_CODE: Final = re.compile(r"(?:S[0-9]{4}:G[0-9]{4}:)?(R[0-9]{4})", re.ASCII)
 _SCOPES: Final = re.compile(r"[!#-\[\]-~ ]{0,4096}", re.ASCII)
-_LONGEST_NAME: Final = 200
+_SERVICE_ACCOUNT: Final = "service-account-"
+"""How Keycloak names the user of a client credentials grant."""
 PURPOSES: Final = frozenset({"TREAT", "ETREAT"})
 """Treatment, and treatment in an emergency (v3-ActReason): Connect Care is for direct care alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class RoleProfile:
-    """One of a person's roles, in one organisation. `job_role_code` is the R part of Care Identity's S:G:R code."""
-
-    id: str
-    organisation: str
-    job_role_code: str
-    activities: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Person:
-    """A person as their issuer describes them, with every role profile they hold. `known` is for the audit."""
+    """A person as their issuer describes them, with every role profile they hold. `known` is for the audit.
+
+    `patient` is the patient in context as the token has it: an NHS number or a sealed id, "" where it names none.
+    """
 
     known: KnownCaller
     profiles: tuple[RoleProfile, ...]
@@ -48,15 +45,49 @@ class Person:
     scopes: frozenset[str]
     auth_time: int | None
     themselves: Themselves
+    patient: str = ""
+
+
+def lacks_person(token: VerifiedToken) -> bool:
+    """Whether the userinfo endpoint is to be asked: the token leaves out who it is, or in which role."""
+    said = _said(token, token.claims)
+    return token.settings.claims.preset.asks_userinfo and not said.keys() >= USERINFO_SAYS
 
 
 def read_person(token: VerifiedToken) -> Person:
-    """The person of a verified token, by the claims mapping of its issuer.
+    """The person of a verified token, by the claims mapping of its issuer. Its userinfo fills in what it leaves out of
+    who they are and which roles they hold.
 
     Raises CallerRefused where it is a system without a person, or asks for a purpose other than care; NotSignedIn
     where a claim isn't of its type.
     """
-    return _MAPPINGS[token.settings.claims](token)
+    said = _said(token, token.claims)
+    more = {**(token.userinfo or {}), **token.claims}
+    if token.userinfo:
+        said |= {name: value for name, value in _said(token, more).items() if name in USERINFO_SAYS}
+    known = KnownCaller(
+        issuer=token.issuer,
+        token_id=token.token_id,
+        client_id=matching(said, "client_id", _CLIENT),
+        purpose=text(said, "purpose", default="TREAT"),
+        acr=text(said, "acr", default=""),
+    )
+    if _is_bare_system(token.claims, said, known.client_id):
+        told = "Connect Care answers people, not systems on their own: send the access token of a signed-in person."
+        raise CallerRefused(told, rule="caller.not-a-person", known=known)
+    known = replace(known, user_id=matching(said, "user_id", IDENTIFIER), name=text(said, "name"))
+    if known.purpose not in PURPOSES:
+        told = "Connect Care is for direct care: the purpose of use must be TREAT, or ETREAT in an emergency."
+        raise CallerRefused(told, rule="caller.purpose", known=known)
+    return Person(
+        known=known,
+        profiles=_profiles(said, token.settings.claims),
+        selected=matching(said, "selected_role", IDENTIFIER) if "selected_role" in said else None,
+        scopes=frozenset(matching(said, "scope", _SCOPES, default="").split(" ")) - {""},
+        auth_time=whole_number(said, "auth_time"),
+        themselves=read_themselves(more),
+        patient=text(said, "patient", default=""),
+    )
 
 
 def choose_profile(person: Person) -> RoleProfile:
@@ -79,92 +110,35 @@ def choose_profile(person: Person) -> RoleProfile:
     return chosen[0]
 
 
-def _care_identity(token: VerifiedToken) -> Person:
-    claims = token.claims
-    known = KnownCaller(
-        issuer=token.issuer,
-        token_id=token.token_id,
-        client_id=_client(claims),
-        purpose=_text(claims, "purpose_of_use", default="TREAT"),
-        acr=_text(claims, "acr", default=""),
-    )
-    if _is_bare_system(claims, known.client_id):
-        told = "Connect Care answers people, not systems on their own: send the access token of a signed-in person."
-        raise CallerRefused(told, rule="caller.not-a-person", known=known)
-    known = replace(known, user_id=_matching(claims, "nhsid_useruid", _IDENTIFIER), name=_text(claims, "name"))
-    if known.purpose not in PURPOSES:
-        told = "Connect Care is for direct care: the purpose of use must be TREAT, or ETREAT in an emergency."
-        raise CallerRefused(told, rule="caller.purpose", known=known)
-    return Person(
-        known=known,
-        profiles=_profiles(claims),
-        selected=_matching(claims, "selected_roleid", _IDENTIFIER) if "selected_roleid" in claims else None,
-        scopes=frozenset(_matching(claims, "scope", _SCOPES, default="").split(" ")) - {""},
-        auth_time=_auth_time(claims),
-        themselves=read_themselves(claims),
-    )
+def nhs_number_said(patient: str) -> str | None:
+    """The patient in context where a token names them by NHS number; None for anything else."""
+    try:
+        return parse_nhs_number(patient)
+    except ValueError:
+        return None
 
 
-_MAPPINGS: Final[Mapping[str, Callable[[VerifiedToken], Person]]] = {"care-identity": _care_identity}
+def _said(token: VerifiedToken, claims: Mapping[str, Any]) -> Said:
+    """By the issuer's preset, and where its settings give places, by those."""
+    settings = token.settings.claims
+    said = said_by(settings.preset, claims, token.settings.audience)
+    for name, place in settings.at.items():
+        said.pop(name, None)
+        try:
+            said[name] = found_at(claims, place)
+        except LookupError:
+            continue
+    return said
 
 
-def _is_bare_system(claims: Mapping[str, Any], client_id: str) -> bool:
+def _profiles(said: Said, settings: ClaimsSettings) -> tuple[RoleProfile, ...]:
+    names = settings.preset is Preset.KEYCLOAK
+    return read_profiles(said.get("roles", []), settings.in_role, names=names)
+
+
+def _is_bare_system(claims: Mapping[str, Any], said: Said, client_id: str) -> bool:
     """In a token of the client credentials grant the subject is the client (RFC 9068, section 2.2)."""
-    user = claims.get("nhsid_useruid")
+    user, account = said.get("user_id"), claims.get("preferred_username")
+    if isinstance(account, str) and account.startswith(_SERVICE_ACCOUNT):
+        return True
     return not user or client_id in (claims["sub"], user) or claims.get("gty") == "client-credentials"
-
-
-def _client(claims: Mapping[str, Any]) -> str:
-    named = {_matching(claims, name, _CLIENT) for name in ("client_id", "azp") if name in claims}
-    if len(named) != 1:
-        raise _wrong("client_id")
-    return named.pop()
-
-
-def _profiles(claims: Mapping[str, Any]) -> tuple[RoleProfile, ...]:
-    roles = claims.get("nhsid_nrbac_roles", [])
-    if not isinstance(roles, list):
-        raise _wrong("nhsid_nrbac_roles")
-    return tuple(_profile(role) for role in roles)
-
-
-def _profile(role: Any) -> RoleProfile:
-    if not isinstance(role, dict):
-        raise _wrong("nhsid_nrbac_roles")
-    code = _ROLE_CODE.fullmatch(_text(role, "role_code"))
-    activities = role.get("activity_codes", [])
-    if code is None or not isinstance(activities, list) or not all(isinstance(each, str) for each in activities):
-        raise _wrong("nhsid_nrbac_roles")
-    return RoleProfile(
-        id=_matching(role, "person_roleid", _IDENTIFIER),
-        organisation=_matching(role, "org_code", _ODS),
-        job_role_code=code[1],
-        activities=frozenset(activities),
-    )
-
-
-def _auth_time(claims: Mapping[str, Any]) -> int | None:
-    value = claims.get("auth_time")
-    if isinstance(value, bool) or not isinstance(value, int | None):
-        raise _wrong("auth_time")
-    return value
-
-
-def _text(claims: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = claims.get(name, default)
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not value.isprintable():
-        raise _wrong(name)
-    if default is None and not value.strip():
-        raise _wrong(name)
-    return value
-
-
-def _matching(claims: Mapping[str, Any], name: str, pattern: re.Pattern[str], default: str | None = None) -> str:
-    value = claims.get(name, default)
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        raise _wrong(name)
-    return value
-
-
-def _wrong(name: str) -> NotSignedIn:
-    return not_signed_in("token.claims", f"the claim {name} is missing or not as Care Identity writes it")

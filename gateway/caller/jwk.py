@@ -19,9 +19,12 @@ _RSA_BITS: Final = range(2048, 8192 + 1)
 """NIST SP 800-131A asks for 2048 bits; a key of enormous length would only cost time."""
 _RSA_EXPONENTS: Final = range(3, 2**32, 2)
 _MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members that only a private or a shared key has (RFC 7518, section 6)."""
 _ALGORITHMS: Final = {
-    ("RSA", None): frozenset({"RS256", "PS256"}),
+    ("RSA", None): frozenset({"RS256", "RS384", "PS256"}),
     ("EC", "P-256"): frozenset({"ES256"}),
+    ("EC", "P-384"): frozenset({"ES384"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),
 }
 DEMO_MARK: Final = "connect_care_demo"
@@ -82,14 +85,19 @@ def refuse_demo(document: dict[str, Any], *, allow_demo: bool) -> None:
 def _usable(entries: list[Any]) -> Iterator[VerifyingKey]:
     for entry in entries:
         try:
-            yield _read_key(entry)
+            yield read_key(entry)
         except (JoseError, ValueError, TypeError, LookupError):
             continue
 
 
-def _read_key(entry: dict[str, Any]) -> VerifyingKey:
+def read_key(entry: dict[str, Any]) -> VerifyingKey:
+    """One public JWK. Raises JoseError, ValueError, TypeError or LookupError for anything else."""
     kind = entry["kty"]
-    if "d" in entry or entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    if (
+        not _PRIVATE.isdisjoint(entry)
+        or entry.get("use", "sig") != "sig"
+        or "verify" not in entry.get("key_ops", ["verify"])
+    ):
         raise ValueError("not a public key for signatures")
     kid = entry.get("kid")
     if not isinstance(kid, str | None):

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from gateway import log
-from gateway.caller.compact import Malformed, strict_json
-from gateway.caller.jwk import NoSuchKey, VerifyingKey, VerifyingKeys, read_key_set, refuse_demo
+from gateway.caller.compact import Malformed
+from gateway.caller.issuer_document import Fetch, bounded, discovered
+from gateway.caller.jwk import NoSuchKey, VerifyingKey, VerifyingKeys, read_key_set
 from gateway.caller.settings import IssuerSettings, check_address
 
-Fetch = Callable[[str], Awaitable[bytes]]
-"""One bounded GET without redirects: at most `MOST_BYTES`, raising whatever it likes where it fails."""
-
-MOST_BYTES: Final = 64 * 1024
 MOST_SECONDS: Final = 3.0
 """For a whole refresh: the discovery document and the key set together."""
-_DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,24 +138,15 @@ class _IssuerKeys:
 
     async def _fetch_keys(self) -> VerifyingKeys:
         address = self._settings.jwks_uri or await self._discover()
-        return read_key_set(await self._get(address), allow_demo=self._allow_demo)
+        return read_key_set(await bounded(self._fetch, address), allow_demo=self._allow_demo)
 
     async def _discover(self) -> str:
-        document: Any = strict_json(await self._get(self._settings.issuer.rstrip("/") + _DISCOVERY))
-        if not isinstance(document, dict) or document.get("issuer") != self._settings.issuer:
-            raise Malformed("the discovery document is another issuer's")
-        refuse_demo(document, allow_demo=self._allow_demo)
+        document = await discovered(self._settings, self._fetch, allow_demo=self._allow_demo)
         address = document.get("jwks_uri")
         if not isinstance(address, str):
             raise Malformed("the discovery document names no jwks_uri")
         check_address(address, allow_insecure_loopback=self._settings.allow_insecure_loopback)
         return address
-
-    async def _get(self, url: str) -> bytes:
-        body = await self._fetch(url)
-        if len(body) > MOST_BYTES:
-            raise Malformed("the issuer sent more than 64 KiB")
-        return body
 
     async def aclose(self) -> None:
         if self._flight is not None:

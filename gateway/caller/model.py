@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from connectors.sdk.organisations import OrganisationType
+from gateway.caller.scopes import Grants, read_scopes
 from gateway.caller.themselves import UNKNOWN, Themselves
 
 
@@ -34,7 +35,8 @@ class Caller:
 
     `purpose` is a v3-ActReason code (`TREAT`, `ETREAT`). `acr` and `auth_time` are as the issuer stated them.
     `token_id` is the token's `jti`: the audit names the token by it, never by its bytes. `themselves` is what the
-    issuer says of the private person: compared with the patient, and never kept or shown.
+    issuer says of the private person: compared with the patient, and never kept or shown. `patient` is the NHS number
+    of the patient in the launch context, where the token names one.
     """
 
     issuer: str
@@ -53,11 +55,17 @@ class Caller:
     auth_time: int | None = None
     token_id: str = ""
     themselves: Themselves = field(default=UNKNOWN, repr=False, compare=False)
+    patient: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
         """What a permission is bound to: this person, in this role profile, in this organisation."""
         return binding_key(self.issuer, self.user_id, self.role_profile_id, self.organisation)
+
+    @property
+    def grants(self) -> Grants:
+        """What the token's scopes leave of the role. Read from `scopes`, so that no caller can be made without them."""
+        return replace(read_scopes(self.scopes), patient=self.patient)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,43 +8,42 @@ issuer, and header members that point at keys are refused.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
-
-from joserfc import jws
-from joserfc.errors import JoseError
 
 from gateway.caller.compact import Compact, Malformed, parse_compact
 from gateway.caller.jwk import NoSuchKey, VerifyingKey
 from gateway.caller.keys import Keys, KeysUnavailable
-from gateway.caller.refusals import SignInUnavailable, expired, no_token, not_signed_in, unclear_authorization
+from gateway.caller.refusals import SignInUnavailable, expired, not_signed_in
 from gateway.caller.settings import IssuerSettings
+from gateway.caller.signature import BadSignature, check_signature
 
 MOST_CHARACTERS: Final = 8 * 1024
 LEEWAY_SECONDS: Final = 30.0
 """How far an issuer's clock may run ahead of ours. It never stretches `exp`."""
+LONGEST_LIFE_SECONDS: Final = 24 * 3600.0
+"""From `iat`, whatever `exp` says: a revocation must be remembered for as long as what it revokes could be used."""
 _REMEMBERED: Final = 512
 _LONGEST_TEXT: Final = 512
 _LATEST: Final = 2**53
-_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
 """`jku`, `jwk`, `x5u` and `x5c` bring keys along, `crit` and `b64` change the rules: all refused, used or not."""
-_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9_.-]+)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """A token that passed every check: its claims may be believed as far as its issuer is."""
+    """A token that passed every check: its claims may be believed as far as its issuer is. `userinfo` is what the
+    issuer says besides, where it was asked."""
 
     settings: IssuerSettings
     claims: Mapping[str, Any]
     kid: str | None
     algorithm: str
     key_thumbprint: str
+    userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def issuer(self) -> str:
@@ -57,21 +56,7 @@ class VerifiedToken:
     @property
     def expires(self) -> float:
         """Seconds since 1970; not valid at that instant or after it."""
-        return float(self.claims["exp"])
-
-
-def bearer_token(authorization: Sequence[str]) -> str:
-    """The token of the one Authorization header. Raises NotSignedIn where there is none, several, or another scheme."""
-    if not authorization:
-        raise no_token()
-    if len(authorization) > 1:
-        raise unclear_authorization("several Authorization headers")
-    if len(authorization[0]) > MOST_CHARACTERS + len("Bearer "):
-        raise not_signed_in("token.too-large", f"more than {MOST_CHARACTERS} characters")
-    match = _BEARER.fullmatch(authorization[0])
-    if match is None:
-        raise unclear_authorization("not one bearer token")
-    return match[1]
+        return float(min(self.claims["exp"], self.claims["iat"] + LONGEST_LIFE_SECONDS))
 
 
 class Tokens:
@@ -118,7 +103,10 @@ class Tokens:
         settings = self._issuer(compact)
         algorithm, kid = _check_header(compact.header, settings)
         key = await self._key(settings, kid, algorithm)
-        _check_signature(token, key, algorithm)
+        try:
+            check_signature(token, key, algorithm)
+        except BadSignature as error:
+            raise not_signed_in("token.signature", "the signature is not its issuer's") from error
         _check_claims(compact.claims, settings, self._clock())
         return VerifiedToken(settings, compact.claims, kid, algorithm, key.thumbprint)
 
@@ -143,30 +131,14 @@ def _check_header(header: Mapping[str, Any], settings: IssuerSettings) -> tuple[
     if not header.keys() <= _HEADER_MEMBERS:
         raise not_signed_in("token.header-members", "the header holds members that are not accepted")
     typ = header.get("typ")
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
-        raise not_signed_in("token.type", "typ is not at+jwt: an ID token, perhaps")
+    if not isinstance(typ, str) or typ.lower() not in settings.claims.preset.token_types:
+        raise not_signed_in("token.type", "typ is not what this issuer's tokens must have: an ID token, perhaps")
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in settings.algorithms:
         raise not_signed_in("token.algorithm", "alg is not one that this issuer signs with")
     if not isinstance(kid, str | None):
         raise not_signed_in("token.key", "kid is not text")
     return algorithm, kid
-
-
-class _PinnedRegistry(jws.JWSRegistry):
-    """joserfc warns of the name EdDSA, for it leaves the curve open (RFC 9864); our keys have Ed25519 pinned."""
-
-    def get_alg(self, name: str) -> Any:
-        if not self.allowed or name not in self.allowed:
-            raise JoseError("the algorithm is not the pinned one")
-        return self.algorithms[name]
-
-
-def _check_signature(token: str, key: VerifyingKey, algorithm: str) -> None:
-    try:
-        jws.deserialize_compact(token, key.key, registry=_PinnedRegistry(algorithms=[algorithm]))
-    except (JoseError, ValueError) as error:
-        raise not_signed_in("token.signature", "the signature is not its issuer's") from error
 
 
 def _check_claims(claims: Mapping[str, Any], settings: IssuerSettings, now: float) -> None:
@@ -181,7 +153,10 @@ def _check_claims(claims: Mapping[str, Any], settings: IssuerSettings, now: floa
         _require_text(claims, name)
     if max(_number(claims, "iat"), _number(claims, "nbf", default=0)) > now + LEEWAY_SECONDS:
         raise not_signed_in("token.not-yet", "iat or nbf lies ahead")
-    if _number(claims, "exp") <= now:
+    expires, longest = _number(claims, "exp"), settings.claims.preset.longest_life
+    if longest is not None and expires - _number(claims, "iat") > longest:
+        raise not_signed_in("token.life", f"exp is more than {longest:.0f} s after iat")
+    if min(expires, _number(claims, "iat") + LONGEST_LIFE_SECONDS) <= now:
         raise expired()
 
 

@@ -15,7 +15,10 @@ MEANS: Final[Mapping[CaseKind, str]] = {
     CaseKind.SAME_SURNAME: "Somebody looked at the record of a patient who has, or had, the same surname.",
     CaseKind.SAME_ADDRESS: "Somebody looked at the record of a patient who lives, or lived, at the same address.",
     CaseKind.COLLEAGUE: "Somebody looked at the record of a patient who works in the same organisation.",
-    CaseKind.UNUSUAL_VOLUME: "Somebody looked at the records of unusually many patients within 24 hours.",
+    CaseKind.UNUSUAL_VOLUME: (
+        "Somebody looked at the records of unusually many patients within 24 hours, or asked for more than fair use "
+        "allows."
+    ),
     CaseKind.NO_RELATIONSHIP: (
         "Somebody looked, and nothing that the sources said shows that their organisation cares for the patient."
     ),

@@ -1,11 +1,13 @@
 """Unusual volume: somebody who looks at more patients in a day than their work explains.
 
 Counted after a release, beside it: a count costs more the more somebody looked, and no patient's record waits for it.
+Who asks for more than fair use allows (`gateway.fair_use`) is such a somebody too, whether or not anything was shown.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -45,14 +47,24 @@ class Volume:
         self._most = most
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: dict[str, tuple[Caller, str]] = {}
+        self._over: dict[str, tuple[Caller, str, str]] = {}
         self._quiet: dict[str, datetime] = {}
 
     def seen(self, caller: Caller, request_id: str) -> None:
         """The caller was shown a record. Returns at once; one count at a time for each caller, and always a last one
         after the last release."""
         self._again[caller.key] = (caller, request_id)
-        if caller.key not in self._tasks:
-            self._tasks[caller.key] = asyncio.create_task(self._count(caller.key))
+        self._begin(caller.key)
+
+    def exceeded(self, caller: Caller, request_id: str, detail: str) -> None:
+        """The caller asks for more than fair use allows, as `detail` says. Returns at once; opens a case, once until
+        it's judged."""
+        self._over[caller.key] = (caller, request_id, detail)
+        self._begin(caller.key)
+
+    def _begin(self, key: str) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.create_task(self._count(key))
 
     async def settled(self) -> None:
         """Wait until everything that was released is counted."""
@@ -65,21 +77,24 @@ class Volume:
 
     async def _count(self, key: str) -> None:
         try:
-            while latest := self._again.pop(key, None):
-                await self._check_in_peace(*latest)
+            while key in self._over or key in self._again:
+                if over := self._over.pop(key, None):
+                    await self._in_peace(self._open_unless_quiet(*over))
+                if latest := self._again.pop(key, None):
+                    await self._in_peace(self.check(*latest))
         finally:
             self._tasks.pop(key, None)
 
-    async def _check_in_peace(self, caller: Caller, request_id: str) -> None:
+    async def _in_peace(self, checking: Awaitable[bool]) -> None:
         """The look is over and on the disk: what fails here fails nobody, and the next look is counted again."""
         try:
-            await self.check(caller, request_id)
+            await checking
         except Exception as error:
             log.failed("desk.volume-not-counted", error)
 
     async def check(self, caller: Caller, request_id: str) -> bool:
         """True where a case was opened. Raises AuditUnavailable."""
-        if self._clock() < self._quiet.get(caller.key, _LONG_AGO):
+        if self._is_quiet(caller):
             return False
         since = self._clock() - WINDOW
         if await self._store.patients_seen(caller.key, since) <= self._most:
@@ -88,10 +103,16 @@ class Volume:
         if judged is not None and judged > since:
             since = judged
         count = await self._store.patients_seen(caller.key, since)
-        return count > self._most and await self._open(caller, request_id, count)
-
-    async def _open(self, caller: Caller, request_id: str, count: int) -> bool:
         detail = f"{count} patients within 24 hours, over {self._most}"
+        return count > self._most and await self._open(caller, request_id, detail)
+
+    def _is_quiet(self, caller: Caller) -> bool:
+        return self._clock() < self._quiet.get(caller.key, _LONG_AGO)
+
+    async def _open_unless_quiet(self, caller: Caller, request_id: str, detail: str) -> bool:
+        return not self._is_quiet(caller) and await self._open(caller, request_id, detail)
+
+    async def _open(self, caller: Caller, request_id: str, detail: str) -> bool:
         row = self._journal.row(Kind.CASE_OPENED, caller, request_id, DOOR, detail=detail)
         case = new_case(CaseKind.UNUSUAL_VOLUME, row)
         opened = await self._store.open_case(case, msgspec.structs.replace(row, cases=[case.id], bound=bound_to(case)))

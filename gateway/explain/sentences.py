@@ -56,6 +56,18 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "What may be shown of it would not have been valid or true.",
         "A role or permission that sees it whole.",
     ),
+    "filter.scope": (
+        "The scopes of the application's token leave it out, whatever the policy would show.",
+        "A token whose scopes let it through (docs/sign-on.md).",
+    ),
+    "caller.patient-context": (
+        "The application's token was for the patient in context alone, and this is another, or none was named.",
+        "Starting the application from this patient's record.",
+    ),
+    "caller.sign-in-strength": (
+        "The sign-in was not strong enough, or too long ago, for this purpose of use.",
+        "Signing in again, as strongly as the answer asks for.",
+    ),
     "whereabouts.sensitive": (
         "The patient's whereabouts are restricted: what tells where they live or are registered is shown to nobody.",
         "The restriction lifted by those who set it.",
@@ -67,10 +79,16 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
 }
 FAMILIES: Final[dict[str, tuple[str, str]]] = {
     "audit": ("The question to the audit was wrong in itself.", _MEND),
+    "batch": ("The batch, or an entry of it, was not one that is offered.", _MEND),
     "body": ("The request's body couldn't be taken.", _MEND),
     "caller": (
         "The token was genuine, and its holder may not use Connect Care in that way.",
         "A sign-in as a person, in one role that takes part, in an organisation that takes part, for direct care.",
+    ),
+    "cds": ("The EHR's call for a card couldn't be answered as it was made, or not in time.", _MEND),
+    "certificate": (
+        "A client certificate was told by a sender who isn't the proxy.",
+        "The request going through the proxy.",
     ),
     "checkpoint": (
         "The journal has no such signed checkpoint.",
@@ -78,19 +96,38 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     ),
     "choice": ("The sharing choice was not stated as it must be.", _MEND),
     "consent": ("There is no such consent here.", _MEND),
+    "cors": ("A web page of another origin asked.", "Its origin among those that the gateway is set to answer."),
     "desk": ("The privacy officer's desk doesn't allow that step.", "A step that the case's state allows."),
     "disclosure": ("The disclosure was not claimed as it must be.", _MEND),
+    "docs": ("There is no such page of the documentation.", _MEND),
+    "fair-use": (
+        "The person, their application or their organisation had asked for more than is fair in that time.",
+        "Asking again after the time that the answer named.",
+    ),
+    "form": ("The form that was sent couldn't be taken.", _MEND),
     "host": ("The request was addressed to another name.", _MEND),
+    "launch": (
+        "The launch from the caller's own system couldn't be accepted.",
+        "A new launch, by a system that is registered, for a patient with an NHS number.",
+    ),
     "nhs-number": ("What was given is no NHS number.", "The right NHS number, checked with the patient."),
     "permission": ("The permission was not asked for as it must be.", _MEND),
     "register": ("The national register couldn't say who the patient is.", _TRY_AGAIN),
     "report": ("The access report was not asked for as it must be.", _MEND),
     "representation": ("The caller wanted another form than FHIR JSON.", _MEND),
+    "resource": ("There is no such protected resource.", _MEND),
     "route": ("There is no such door.", _MEND),
     "scope": ("The application's token doesn't let it ask this.", "A token with the scope."),
     "search": ("The search was not one that is offered.", _MEND),
+    "session": ("There was no session that could go on, or the form wasn't its own.", "A new launch."),
+    "smart": ("The gateway is set to no issuer that SMART clients could sign in with.", "One in its settings."),
     "sources": ("Too few organisations could answer to show anything.", _TRY_AGAIN),
     "token": ("The access token couldn't be accepted.", "A new sign-in."),
+    "type": (
+        "The caller's role never sees that type of resource, or it isn't offered.",
+        "A role whose view has it.",
+    ),
+    "viewer": ("The viewer's page was not asked for as it must be.", _MEND),
 }
 
 

@@ -20,11 +20,15 @@ from gateway.policy.r4 import NAMES_A_PARTY, clinical_elements
 from gateway.policy.references import References, Resolve, Resource, references_in
 
 CircumstancesOf = Callable[[Item], Circumstances]
+Admits = Callable[[Resource, Callable[[str], Resource | None]], bool]
+"""(resource as the policy left it, what a medicine's reference leads to) -> whether the token's scopes let it by."""
 
 MISPLACED: Final = "filter.misplaced"
 """The item's section isn't that of its type: a connector's fault, and nothing that a rule could judge."""
 UNSHOWABLE: Final = "filter.unshowable"
 """What may be shown of it would not be valid R4, or would not be true (an outline of a resource with a modifier)."""
+SCOPE: Final = "filter.scope"
+"""The policy would show it, and the scopes of the application's token leave it out."""
 
 
 @dataclass(slots=True)
@@ -36,16 +40,31 @@ class Filtered:
     outlined: Counter[str] = field(default_factory=Counter)
 
 
+def everything(_resource: Resource, _resolve: Callable[[str], Resource | None]) -> bool:
+    """An `Admits` for where no scopes narrow."""
+    return True
+
+
 def apply(
-    items: Sequence[Item], circumstances_of: CircumstancesOf, policy: Policy, resolve: Resolve, *, patient: str
+    items: Sequence[Item],
+    circumstances_of: CircumstancesOf,
+    policy: Policy,
+    resolve: Resolve,
+    *,
+    patient: str,
+    admits: Admits = everything,
 ) -> Filtered:
     """Filter one record, or one part of it.
 
     `circumstances_of` is asked for items with a section only. `resolve` finds the item that a Reference means, by its
     sealed reference. `patient` is the NHS number, the only id by which a `Patient/…` reference may stay without an
-    item. No item and no resource that came in is changed: where something goes, the answer holds a new one.
+    item. `admits` narrows what the policy shows, and never widens it. No item and no resource that came in is changed:
+    where something goes, the answer holds a new one.
     """
-    return _Filter(items, circumstances_of, policy, resolve, patient).run()
+    return _Filter(items, circumstances_of, policy, resolve, patient, admits).run()
+
+
+_OUT_OF_SCOPE: Final = Decision(Shown.WITHHELD, SCOPE, "the scopes of the application's token leave it out")
 
 
 @dataclass(slots=True)
@@ -59,9 +78,16 @@ class _Look:
 
 class _Filter:
     def __init__(
-        self, items: Sequence[Item], circumstances_of: CircumstancesOf, policy: Policy, resolve: Resolve, patient: str
+        self,
+        items: Sequence[Item],
+        circumstances_of: CircumstancesOf,
+        policy: Policy,
+        resolve: Resolve,
+        patient: str,
+        admits: Admits,
     ) -> None:
         self._items = items
+        self._admits = admits
         self._circumstances_of = circumstances_of
         self._policy = policy
         self._resolve = resolve
@@ -106,10 +132,32 @@ class _Filter:
             self._note(item, decision, circumstances)
             if decision.shown is Shown.WITHHELD:
                 self._filtered.withheld[decision.rule] += 1
+            elif not self._is_granted(item, self._looks[id(item)]):
+                self._note(item, _OUT_OF_SCOPE, circumstances)
+                self._filtered.withheld[SCOPE] += 1
 
     def _note(self, item: Item, decision: Decision, circumstances: Circumstances) -> None:
         self._looks[id(item)] = _Look(decision.shown, decision.rule, circumstances)
         self._shown[id(item)] = decision.shown
+
+    def _is_granted(self, item: Item, look: _Look) -> bool:
+        """Judged by what the policy leaves of it: by what an outline leaves out, nobody may tell it from others."""
+        if self._admits is everything:
+            return True
+        left = self._left(item.resource, look.shown)
+        return left is not None and self._admits(left, lambda reference: self._medication(reference, look))
+
+    def _left(self, resource: Resource, shown: Shown) -> Resource | None:
+        if shown is Shown.WHOLE:
+            return resource
+        return self._policy.outlines.outline(resource, lambda reference, _: reference) if shown else None
+
+    def _medication(self, reference: str, by: _Look) -> Resource | None:
+        """What a medicine's reference leads to, as far as it would be shown beside the item that refers to it."""
+        target = self._resolve({"reference": reference})
+        if target is None or target.type not in SUPPORTING_TYPES:
+            return None
+        return self._left(target.resource, self._as_far_as(target, by).shown)
 
     def _reach_supporting(self) -> None:
         """A supporting item is shown as far as the most open item that refers to it, and no further than its own
@@ -213,10 +261,9 @@ class _Filter:
         section = SECTION_OF_TYPE.get(kind)
         if section is None:
             return None
-        shown = self._policy.decide(replace(look.circumstances, section=section)).shown
-        if shown is Shown.OUTLINE:
-            return self._policy.outlines.outline(bare, lambda reference, _: reference)
-        return bare if shown is Shown.WHOLE else None
+        left = self._left(bare, self._policy.decide(replace(look.circumstances, section=section)).shown)
+        granted = left is not None and self._admits(left, lambda reference: self._medication(reference, look))
+        return left if granted else None
 
 
 def _with(item: Item, resource: Resource) -> Item:

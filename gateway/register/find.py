@@ -25,10 +25,11 @@ import msgspec
 from connectors.sdk.errors import SourceError
 from connectors.sdk.model import Found, Outcome, PersonSought, Resource, Section
 from gateway.audit.row import PATIENT, Alarm, Kind, Row, SourceLine
+from gateway.caller.context import require_in_context
 from gateway.caller.refusals import CallerRefused
-from gateway.caller.scopes import types_allowed
 from gateway.choice.may import May, demand
 from gateway.errors import AuditUnavailable, GatewayError, NobodyAnswered, NotSupported, OptedOut, Refusal
+from gateway.fair_use.count import Use
 from gateway.fan_out import NoFinder, TurnedAway
 from gateway.locate import asked_by
 from gateway.register.fits import Misfit, fitting
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from gateway.audit.journal import Journal
     from gateway.caller.identify import Callers
     from gateway.caller.model import Caller
+    from gateway.caller.presented import Presented
     from gateway.choice.sharing import SharingChoices
+    from gateway.fair_use.use import FairUse
     from gateway.fan_out import FanOut
     from gateway.sealed import Sealer
     from gateway.search.person import Person
@@ -101,6 +104,7 @@ class People:
     """The search for a person, with its parts. `register` is None where none takes part."""
 
     callers: Callers
+    fair_use: FairUse
     journal: Journal
     sharing: SharingChoices
     may: May
@@ -110,9 +114,9 @@ class People:
     store: Store
     deadline: float
 
-    async def find(self, authorization: list[str], seeking: Seeking) -> Rendered:
+    async def find(self, presented: Presented, seeking: Seeking) -> Rendered:
         """Answer one search, or raise the GatewayError that says why not: that refusal is a row by then."""
-        caller = await self._caller(authorization, seeking)  # 1
+        caller = await self._caller(presented, seeking)  # 1
         async with self._audited(caller, seeking) as written:
             person = seeking.person()
             written.question = f"question {self.sealer.question_tag(person.question)}"
@@ -128,17 +132,19 @@ class People:
                 await self._refused(error, caller, seeking, written, finding.nhs_number)
                 return await self._release(Finding(register), caller, seeking, written)
 
-    async def _caller(self, authorization: list[str], seeking: Seeking) -> Caller:
+    async def _caller(self, presented: Presented, seeking: Seeking) -> Caller:
         try:
-            return await self.callers.identify(authorization)
+            caller = await self.callers.identify(presented)
         except CallerRefused as error:
             await self.journal.refuse(error, error.known, seeking.request_id, seeking.door)
             raise
+        await self.fair_use.demand(caller, seeking.request_id, seeking.door, Use.REQUEST, Use.PERSON_SEARCH)
+        return caller
 
     def _require_may_find(self, caller: Caller) -> Organisation:
         demand(self.may, FIND_PERSON, caller)
-        types = types_allowed(caller.scopes)
-        if types is not None and "Patient" not in types:
+        require_in_context(caller, None)
+        if not caller.grants.lets_read("Patient"):
             raise Refusal(
                 "Your application's token doesn't let it search Patients. It needs the scope user/Patient.rs (or "
                 "user/Patient.read).",

@@ -10,7 +10,6 @@ from typing import Any, Final
 from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Section
 from gateway.allergies import is_no_known_allergy
 from gateway.audit.scrub import scrub
-from gateway.caller.scopes import types_allowed
 from gateway.guard import TOLD_DROPPED, TOLD_QUARANTINED
 from gateway.policy.decide import best_circumstances
 from gateway.policy.filter import UNSHOWABLE
@@ -151,8 +150,8 @@ class Fates:
         decision = self._policy.decide(self._circumstances(item))
         if decision.shown is HowFar.WITHHELD:
             return _withheld(decision)
-        look, types = self._passage.shown and self._passage.shown.look, types_allowed(self._passage.steps.caller.scopes)
-        if (look and item.section not in look.sections) or (types is not None and item.type not in types):
+        look, grants = self._passage.shown and self._passage.shown.look, self._passage.steps.caller.grants
+        if (look and item.section not in look.sections) or not grants.lets_read_whole(item.type):
             return Told(Fate.NOT_SHOWN, _OUTSIDE, "question")
         return Told(Fate.NOT_SHOWN, _UNTRUE, UNSHOWABLE)
 

@@ -10,9 +10,22 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from connectors.sdk.model import Resource
+from gateway.search.care import cared_within
 from gateway.search.dates import Span, span_of
-from gateway.search.query import DateFilter, DateTest, Filter, IdFilter, Prefix, Query, Resolve, Shown, TokenFilter
-from gateway.search.table import Param
+from gateway.search.param import LAST_UPDATED, Param
+from gateway.search.query import (
+    CareFilter,
+    DateFilter,
+    DateTest,
+    Filter,
+    IdFilter,
+    Prefix,
+    Query,
+    Resolve,
+    Shown,
+    SinceFilter,
+    TokenFilter,
+)
 from gateway.search.tokens import TokenTest, values
 
 AnyShown = TypeVar("AnyShown", bound=Shown)
@@ -34,11 +47,20 @@ def matching(query: Query, shown: Iterable[AnyShown], resolve: Resolve = nothing
     ]
 
 
+def passes(filters: Iterable[Filter], resource: Resource, resolve: Resolve) -> bool:
+    """Whether one resource passes all of these."""
+    return all(_test(one, resolve)(resource) for one in filters)
+
+
 def _test(one: Filter, resolve: Resolve) -> Test:
     if isinstance(one, IdFilter):
         return lambda resource: str(resource.get("id")) in one.ids
     if isinstance(one, DateFilter):
         return _date_test(one)
+    if isinstance(one, CareFilter):
+        return lambda resource: cared_within(resource, one.span)
+    if isinstance(one, SinceFilter):
+        return lambda resource: _changed_since(resource, one.low)
     return _token_test(one, resolve)
 
 
@@ -48,6 +70,12 @@ def _date_test(one: DateFilter) -> Test:
         return any(date_matches(choice, each) for each in held for choice in one.choices)
 
     return test
+
+
+def _changed_since(resource: Resource, low: int) -> bool:
+    """The Patient always comes along: whose record it is must be seen whenever that was last changed."""
+    held = held_spans(LAST_UPDATED, resource)
+    return resource.get("resourceType") == "Patient" or not held or any(one.high > low for one in held)
 
 
 def _token_test(one: TokenFilter, resolve: Resolve) -> Test:

@@ -1,7 +1,8 @@
 """Pages of a search by sealed cursor. The gateway keeps no search: each page asks the sources anew.
 
 A cursor holds the whole search, where to go on, and when it was made; it opens for its own caller only and for 15
-minutes. So a page can't be combined with other parameters, and a link that leaks is of no use to anyone.
+minutes. So a page can't be combined with other parameters (but for its own size), and a link that leaks is of no use to
+anyone.
 
 Pages must add up to one record. Where a source says another thing than it did for the page before (it broke, or it is
 back), items could fall between two pages unseen, even those of healthy sources: then no page is given, and the client
@@ -21,8 +22,9 @@ from connectors.sdk.model import Outcome
 from gateway.errors import Gone
 from gateway.manifest import ManifestLine
 from gateway.sealed import Sealer, Unsealable
+from gateway.search.everything import parse_everything
 from gateway.search.match import AnyShown
-from gateway.search.parse import parse, parse_everything
+from gateway.search.parse import parse
 from gateway.search.query import Continuation, Position, Query, Summary
 from gateway.search.refuse import wrong_cursor
 
@@ -88,7 +90,7 @@ class Pager:
         query = parse_everything(state["p"], pairs) if state["p"] else parse(state["t"], pairs)
         if isinstance(query, Continuation):
             raise wrong_cursor("belongs to another search.")
-        return replace(query, position=Position(state["a"], state["s"]))
+        return replace(query, position=Position(state["a"], state["s"]), count=continuation.count or query.count)
 
     @staticmethod
     def _of_this_search(state: dict[str, Any], continuation: Continuation) -> bool:
@@ -116,8 +118,9 @@ class Pager:
     def _self(self, query: Query, bound_to: str) -> str:
         if query.position:
             return self._cursor(query, query.position, bound_to)
-        parameters = urlencode(query.pairs, quote_via=quote, safe="/:,")
-        return self._path(query) + ("?" + parameters if parameters else "")
+        pairs = [pair for pair in query.pairs if not (query.compartment and pair[0] == "patient")]
+        parameters = urlencode(pairs, quote_via=quote, safe="/:,")
+        return self._where(query) + ("?" + parameters if parameters else "")
 
     def _cursor(self, query: Query, position: Position, bound_to: str) -> str:
         state = {
@@ -130,6 +133,12 @@ class Pager:
             "at": self._now(),
         }
         return f"{self._path(query)}?_cursor={self._sealer.seal_cursor(state, bound_to)}"
+
+    def _where(self, query: Query) -> str:
+        """The address that was asked. Later pages of a compartment are pages of the type: no link names the patient."""
+        if query.compartment:
+            return f"{self._fhir}/Patient/{query.patient}/{query.resource_type}"
+        return self._path(query)
 
     def _path(self, query: Query) -> str:
         path = f"{self._fhir}/{query.resource_type}"

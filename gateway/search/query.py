@@ -9,7 +9,8 @@ from typing import Protocol
 
 from connectors.sdk.model import SECTION_OF_TYPE, Resource, Section
 from gateway.search.dates import Span
-from gateway.search.table import Param
+from gateway.search.param import Param
+from gateway.search.supporting import Include
 
 Pairs = tuple[tuple[str, str], ...]
 Resolve = Callable[[str], Resource | None]
@@ -86,7 +87,21 @@ class IdFilter:
     ids: frozenset[str]
 
 
-Filter = TokenFilter | DateFilter | IdFilter
+@dataclass(frozen=True, slots=True)
+class CareFilter:
+    """Matches what was care of the patient within `span`, and what gives no date (`gateway.search.care`)."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SinceFilter:
+    """Matches what its source changed at or after `low` (as in Span), and what doesn't say when it was changed."""
+
+    low: int
+
+
+Filter = TokenFilter | DateFilter | IdFilter | CareFilter | SinceFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +127,10 @@ class Position:
 class Query:
     """One search of one patient. `patient` is an NHS number whose check digit agrees; it stays out of the repr.
 
-    `birth_date` is the second fact of a Patient search. `types` narrows `$everything`; None there means all. `pairs`
-    are the client's parameters in its own order and spelling, for the self link and the cursor.
+    `birth_date` is the second fact of a Patient search. `types` narrows `$everything`; None there means all.
+    `includes` are the supporting resources that come along; None where the client didn't say, so all that a page refers
+    to. `pairs` are the client's parameters in its own order and spelling, for the self link and the cursor; `ignored`
+    names those that weren't used (`gateway.search.lenient`). `compartment`: the patient stood in the address.
     """
 
     resource_type: str
@@ -126,6 +143,9 @@ class Query:
     everything: bool = False
     types: frozenset[str] | None = None
     birth_date: str | None = field(default=None, repr=False)
+    includes: tuple[Include, ...] | None = None
+    ignored: tuple[str, ...] = ()
+    compartment: bool = False
     pairs: Pairs = field(default=(), repr=False)
     position: Position | None = field(default=None, repr=False)
 
@@ -150,12 +170,14 @@ class Continuation:
     """A request for a further page: the cursor says everything else. `Pager.resume` makes a Query of it.
 
     `patient` is the NHS number in the path of `$everything`, which must be the cursor's; None in a search of a type.
+    `count` is how many matches this page may hold, where it should be another number than the search began with.
     """
 
     resource_type: str
     cursor: str = field(repr=False)
     everything: bool = False
     patient: str | None = field(default=None, repr=False)
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

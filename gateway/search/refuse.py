@@ -38,6 +38,12 @@ def not_offered(name: str, where: str, offered: Iterable[str]) -> NotSupported:
     return NotSupported(f"{told} {where}: {', '.join(offered)}.", rule=rule, expression=_expression(name))
 
 
+def joined(name: str, offered: Iterable[str]) -> NotSupported:
+    """For an `_include` that isn't on the list of this type."""
+    told = f"The parameter {echo(name)} takes only what is listed for this type: {', '.join(offered)}."
+    return NotSupported(told, rule="search.join", expression=_expression(name))
+
+
 def repeated(name: str) -> BadRequest:
     """For a parameter given twice: two halves of a request could be read in two ways."""
     told = f"The parameter {echo(name)} is given more than once. Give each parameter once, alternatives after a comma."

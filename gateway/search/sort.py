@@ -7,8 +7,9 @@ from typing import Any
 
 from connectors.sdk.model import Resource
 from gateway.search.match import AnyShown, coded_values, held_spans, nothing_resolves
+from gateway.search.param import LAST_UPDATED, Kind
 from gateway.search.query import Query, Resolve, SortKey
-from gateway.search.table import LAST_UPDATED, OFFERED, Kind
+from gateway.search.table import OFFERED
 from gateway.search.tokens import codings
 
 

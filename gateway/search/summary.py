@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import Resource
 from gateway.search.query import Summary
-from gateway.search.table import SHOWN_TYPES
+from gateway.search.supporting import READABLE
 
 SUBSETTED: Final = MappingProxyType(
     {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
@@ -67,7 +67,7 @@ def _shape(resource_type: str) -> _Shape:
     )
 
 
-_SHAPES: Final = MappingProxyType({resource_type: _shape(resource_type) for resource_type in SHOWN_TYPES})
+_SHAPES: Final = MappingProxyType({resource_type: _shape(resource_type) for resource_type in READABLE})
 
 
 def element_names(resource_type: str) -> frozenset[str]:

@@ -9,66 +9,14 @@ carries a SearchParameter of our own that says what it looks at. docs/decisions/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-_R4: Final = "http://hl7.org/fhir/SearchParameter/"
+from gateway.search.param import R4, Kind, Offer, Param, date, medicine, offer, token
 
-
-class Kind(StrEnum):
-    """How a parameter's value is read; the words are those of FHIR's search-param-type."""
-
-    TOKEN = "token"  # noqa: S105 - FHIR's name for a coded value
-    DATE = "date"
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One search parameter of one type.
-
-    `paths` are the elements looked at, choice types spelt out (`effectiveDateTime`). `system` is the code system that
-    FHIR binds to an element of type `code`, which itself carries none. `medicine`: a reference to a Medication is
-    followed to that Medication's `code`.
-    """
-
-    name: str
-    kind: Kind
-    paths: tuple[str, ...]
-    definition: str
-    says: str
-    system: str = ""
-    medicine: bool = False
-
-    @property
-    def own(self) -> bool:
-        """True where the meaning is this server's, not R4's."""
-        return not self.definition
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What one resource type can be searched by, besides its patient."""
-
-    patient_definition: str
-    patient_path: str
-    params: Mapping[str, Param]
-
-    @property
-    def sorts(self) -> tuple[str, ...]:
-        """The names that `_sort` takes."""
-        return (*(name for name in ("date", "code", "status") if name in self.params), "_lastUpdated", "_id")
-
-
-LAST_UPDATED: Final = Param(
-    "_lastUpdated", Kind.DATE, ("meta.lastUpdated",), _R4 + "Resource-lastUpdated", "When its source last changed it"
-)
-ID_DEFINITION: Final = _R4 + "Resource-id"
-PATIENT_IDENTIFIER: Final = _R4 + "Patient-identifier"
-BIRTHDATE: Final = Param(
-    "birthdate", Kind.DATE, ("birthDate",), _R4 + "individual-birthdate", "The exact date of birth"
-)
+ID_DEFINITION: Final = R4 + "Resource-id"
+PATIENT_IDENTIFIER: Final = R4 + "Patient-identifier"
+BIRTHDATE: Final = Param("birthdate", Kind.DATE, ("birthDate",), R4 + "individual-birthdate", "The exact date of birth")
 
 NHS_NUMBER_PARAMS: Final = ("identifier", "_id")
 PERSON_PARAMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
@@ -93,187 +41,200 @@ RESULT_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
         "_total": "none, estimate or accurate; the total is always given and always accurate",
         "_totalMethod": "count; the name that some clients use for _total",
         "_format": "json, application/json or application/fhir+json",
-        "_cursor": "The next page, as a link of the page before gave it; alone",
+        "_cursor": "The next page, as a link of the page before gave it; alone, but for _count",
     }
 )
 """Parameters that shape the answer, with what they take. They apply to every type but where `NOT_FOR_PATIENT` says."""
 NOT_FOR_PATIENT: Final = frozenset({"_sort"})
-EVERYTHING_PARAMS: Final = ("_type", "_count", "_format", "_cursor")
+EVERYTHING_PARAMS: Final = ("_type", "_since", "start", "end", "_count", "_format", "_cursor")
+REPEATABLE: Final = frozenset({"_include"})
+"""R4 has several includes as several parameters; every other is given once."""
 READ_PARAMS: Final = ("_summary", "_elements", "_format")
 
 
 def person_definition(name: str) -> str:
     """R4's own SearchParameter of one of PERSON_PARAMS."""
-    return _R4 + PERSON_PARAMS[name][2]
-
-
-def _token(name: str, path: str, defined: str, says: str, system: str = "") -> Param:
-    return Param(name, Kind.TOKEN, tuple(path.split()), defined and _R4 + defined, says, system)
-
-
-def _date(name: str, path: str, defined: str, says: str) -> Param:
-    return Param(name, Kind.DATE, tuple(path.split()), defined and _R4 + defined, says)
-
-
-def _medicine(says: str) -> Param:
-    paths = ("medicationCodeableConcept", "medicationReference")
-    return Param("code", Kind.TOKEN, paths, _R4 + "clinical-code", says, medicine=True)
-
-
-def _offer(*params: Param, patient: str = "clinical-patient", path: str = "subject") -> Offer:
-    return Offer(_R4 + patient, path, MappingProxyType({param.name: param for param in params}))
+    return R4 + PERSON_PARAMS[name][2]
 
 
 OFFERED: Final[Mapping[str, Offer]] = MappingProxyType(
     {
-        "AllergyIntolerance": _offer(
-            _token("code", "code reaction.substance", "clinical-code", "What the patient is allergic to"),
-            _token(
+        "AllergyIntolerance": offer(
+            token("code", "code reaction.substance", "clinical-code", "What the patient is allergic to"),
+            token(
                 "category",
                 "category",
                 "AllergyIntolerance-category",
                 "food, medication, environment or biologic",
                 "http://hl7.org/fhir/allergy-intolerance-category",
             ),
-            _token(
+            token(
+                "verification-status",
+                "verificationStatus",
+                "AllergyIntolerance-verification-status",
+                "confirmed, unconfirmed, refuted and so on",
+            ),
+            token(
+                "criticality",
+                "criticality",
+                "AllergyIntolerance-criticality",
+                "low, high or unable-to-assess",
+                "http://hl7.org/fhir/allergy-intolerance-criticality",
+            ),
+            token(
                 "clinical-status",
                 "clinicalStatus",
                 "AllergyIntolerance-clinical-status",
                 "active, inactive or resolved",
             ),
-            _token("status", "clinicalStatus", "", "The clinical status, as clinical-status"),
-            _date("date", "recordedDate", "clinical-date", "When it was recorded"),
+            token("status", "clinicalStatus", "", "The clinical status, as clinical-status"),
+            date("date", "recordedDate", "clinical-date", "When it was recorded"),
             path="patient",
         ),
-        "MedicationStatement": _offer(
-            _medicine("The medicine; a reference to a Medication is followed"),
-            _token("category", "category", "MedicationStatement-category", "Where the medicine is taken or given"),
-            _token(
+        "MedicationStatement": offer(
+            medicine("The medicine; a reference to a Medication is followed"),
+            token("category", "category", "MedicationStatement-category", "Where the medicine is taken or given"),
+            token(
                 "status",
                 "status",
                 "medications-status",
                 "active, completed, stopped and so on",
                 "http://hl7.org/fhir/CodeSystem/medication-statement-status",
             ),
-            _date(
+            date(
                 "effective",
                 "effectiveDateTime effectivePeriod",
                 "MedicationStatement-effective",
                 "When the medicine is or was taken",
             ),
-            _date("date", "effectiveDateTime effectivePeriod", "", "When the medicine is or was taken, as effective"),
+            date("date", "effectiveDateTime effectivePeriod", "", "When the medicine is or was taken, as effective"),
         ),
-        "MedicationRequest": _offer(
-            _medicine("The medicine; a reference to a Medication is followed"),
-            _token("category", "category", "MedicationRequest-category", "Where the medicine is to be taken or given"),
-            _token(
+        "MedicationRequest": offer(
+            medicine("The medicine; a reference to a Medication is followed"),
+            token("category", "category", "MedicationRequest-category", "Where the medicine is to be taken or given"),
+            token(
                 "status",
                 "status",
                 "medications-status",
                 "active, completed, stopped and so on",
                 "http://hl7.org/fhir/CodeSystem/medicationrequest-status",
             ),
-            _token(
+            token(
                 "intent",
                 "intent",
                 "MedicationRequest-intent",
                 "plan, order and so on",
                 "http://hl7.org/fhir/CodeSystem/medicationrequest-intent",
             ),
-            _date("authoredon", "authoredOn", "MedicationRequest-authoredon", "When it was prescribed"),
-            _date("date", "authoredOn", "", "When it was prescribed, as authoredon"),
+            date("authoredon", "authoredOn", "MedicationRequest-authoredon", "When it was prescribed"),
+            date("date", "authoredOn", "", "When it was prescribed, as authoredon"),
         ),
-        "Observation": _offer(
-            _token("code", "code", "clinical-code", "What was observed"),
-            _token("category", "category", "Observation-category", "laboratory, vital-signs and so on"),
-            _token(
+        "Observation": offer(
+            token("code", "code", "clinical-code", "What was observed"),
+            token("category", "category", "Observation-category", "laboratory, vital-signs and so on"),
+            token(
                 "status",
                 "status",
                 "Observation-status",
                 "final, amended and so on",
                 "http://hl7.org/fhir/observation-status",
             ),
-            _date(
+            date(
                 "date",
                 "effectiveDateTime effectivePeriod effectiveInstant effectiveTiming",
                 "clinical-date",
                 "When it was true of the patient",
             ),
         ),
-        "DiagnosticReport": _offer(
-            _token("code", "code", "clinical-code", "What the report is"),
-            _token("category", "category", "DiagnosticReport-category", "Which service made it"),
-            _token(
+        "DiagnosticReport": offer(
+            token("code", "code", "clinical-code", "What the report is"),
+            token("category", "category", "DiagnosticReport-category", "Which service made it"),
+            token(
                 "status",
                 "status",
                 "DiagnosticReport-status",
                 "final, amended and so on",
                 "http://hl7.org/fhir/diagnostic-report-status",
             ),
-            _date("date", "effectiveDateTime effectivePeriod", "clinical-date", "When it was true of the patient"),
+            date("date", "effectiveDateTime effectivePeriod", "clinical-date", "When it was true of the patient"),
         ),
-        "Encounter": _offer(
-            _token("class", "class", "Encounter-class", "Emergency, inpatient, ambulatory and so on"),
-            _token("type", "type", "clinical-type", "What kind of attendance"),
-            _token("code", "type", "", "What kind of attendance, as type"),
-            _token("category", "class", "", "Emergency, inpatient, ambulatory and so on, as class"),
-            _token(
+        "Encounter": offer(
+            token("class", "class", "Encounter-class", "Emergency, inpatient, ambulatory and so on"),
+            token("type", "type", "clinical-type", "What kind of attendance"),
+            token("code", "type", "", "What kind of attendance, as type"),
+            token("category", "class", "", "Emergency, inpatient, ambulatory and so on, as class"),
+            token(
                 "status",
                 "status",
                 "Encounter-status",
                 "planned, in-progress, finished and so on",
                 "http://hl7.org/fhir/encounter-status",
             ),
-            _date("date", "period", "clinical-date", "From arrival to departure"),
+            date("date", "period", "clinical-date", "From arrival to departure"),
         ),
-        "Appointment": _offer(
-            _token("service-type", "serviceType", "Appointment-service-type", "What the appointment is for"),
-            _token("service-category", "serviceCategory", "Appointment-service-category", "Which kind of service"),
-            _token("code", "serviceType", "", "What the appointment is for, as service-type"),
-            _token("category", "serviceCategory", "", "Which kind of service, as service-category"),
-            _token(
+        "Appointment": offer(
+            token("service-type", "serviceType", "Appointment-service-type", "What the appointment is for"),
+            token("service-category", "serviceCategory", "Appointment-service-category", "Which kind of service"),
+            token("code", "serviceType", "", "What the appointment is for, as service-type"),
+            token("category", "serviceCategory", "", "Which kind of service, as service-category"),
+            token(
                 "status",
                 "status",
                 "Appointment-status",
                 "booked, arrived, cancelled and so on",
                 "http://hl7.org/fhir/appointmentstatus",
             ),
-            _date("date", "start", "Appointment-date", "When it begins"),
+            date("date", "start", "Appointment-date", "When it begins"),
             patient="Appointment-patient",
             path="participant.actor",
         ),
-        "Condition": _offer(
-            _token("code", "code", "clinical-code", "Which problem"),
-            _token("category", "category", "Condition-category", "problem-list-item or encounter-diagnosis"),
-            _token("clinical-status", "clinicalStatus", "Condition-clinical-status", "active, inactive and so on"),
-            _token("status", "clinicalStatus", "", "The clinical status, as clinical-status"),
-            _date("recorded-date", "recordedDate", "Condition-recorded-date", "When it was recorded"),
-            _date("onset-date", "onsetDateTime onsetPeriod", "Condition-onset-date", "When it began"),
-            _date("date", "recordedDate", "", "When it was recorded, as recorded-date"),
+        "Condition": offer(
+            token("code", "code", "clinical-code", "Which problem"),
+            token("category", "category", "Condition-category", "problem-list-item or encounter-diagnosis"),
+            token("clinical-status", "clinicalStatus", "Condition-clinical-status", "active, inactive and so on"),
+            token("status", "clinicalStatus", "", "The clinical status, as clinical-status"),
+            token(
+                "verification-status",
+                "verificationStatus",
+                "Condition-verification-status",
+                "confirmed, provisional, refuted and so on",
+            ),
+            token("severity", "severity", "Condition-severity", "How severe it is"),
+            date("recorded-date", "recordedDate", "Condition-recorded-date", "When it was recorded"),
+            date("onset-date", "onsetDateTime onsetPeriod", "Condition-onset-date", "When it began"),
+            date("abatement-date", "abatementDateTime abatementPeriod", "Condition-abatement-date", "When it ended"),
+            date("date", "recordedDate", "", "When it was recorded, as recorded-date"),
         ),
-        "Immunization": _offer(
-            _token("vaccine-code", "vaccineCode", "Immunization-vaccine-code", "Which vaccine"),
-            _token("code", "vaccineCode", "", "Which vaccine, as vaccine-code"),
-            _token(
+        "Immunization": offer(
+            token("vaccine-code", "vaccineCode", "Immunization-vaccine-code", "Which vaccine"),
+            token("code", "vaccineCode", "", "Which vaccine, as vaccine-code"),
+            token(
                 "status",
                 "status",
                 "Immunization-status",
                 "completed, not-done or entered-in-error",
                 "http://hl7.org/fhir/event-status",
             ),
-            _date("date", "occurrenceDateTime", "clinical-date", "When it was given"),
+            token("status-reason", "statusReason", "Immunization-status-reason", "Why it was not given"),
+            token(
+                "target-disease",
+                "protocolApplied.targetDisease",
+                "Immunization-target-disease",
+                "What it protects against",
+            ),
+            date("date", "occurrenceDateTime", "clinical-date", "When it was given"),
             path="patient",
         ),
-        "CareTeam": _offer(
-            _token("category", "category", "CareTeam-category", "What kind of team"),
-            _token(
+        "CareTeam": offer(
+            token("category", "category", "CareTeam-category", "What kind of team"),
+            token(
                 "status",
                 "status",
                 "CareTeam-status",
                 "proposed, active, inactive and so on",
                 "http://hl7.org/fhir/care-team-status",
             ),
-            _date("date", "period", "clinical-date", "While the team looks after the patient"),
+            date("date", "period", "clinical-date", "While the team looks after the patient"),
         ),
     }
 )
@@ -288,4 +249,4 @@ def search_names(resource_type: str) -> tuple[str, ...]:
     if resource_type == "Patient":
         results = (name for name in RESULT_PARAMS if name not in NOT_FOR_PATIENT)
         return (*NHS_NUMBER_PARAMS, "birthdate", *results)
-    return ("patient", *OFFERED[resource_type].params, "_id", "_lastUpdated", *RESULT_PARAMS)
+    return ("patient", *OFFERED[resource_type].params, "_id", "_lastUpdated", "_include", *RESULT_PARAMS)

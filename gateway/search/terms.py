@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.search.dates import span
+from gateway.search.param import Param
 from gateway.search.query import DateFilter, DateTest, Prefix, SortKey, TokenFilter
 from gateway.search.refuse import wrong
-from gateway.search.table import Param
 from gateway.search.tokens import parse_token, split
 
 MAX_ALTERNATIVES: Final = 50

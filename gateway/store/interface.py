@@ -12,8 +12,10 @@ from typing import Protocol
 from gateway.store.kept import Entry, Filed, Holding, Kept, KeptCheckpoint, LogDamaged, StoreUnusable
 from gateway.store.parts.journal import JournalStore, KeyStore
 from gateway.store.parts.log import CheckpointStore, FollowerStore, LogStore
+from gateway.store.parts.marks import MarkStore
 from gateway.store.parts.officers import CaseStore, PolicyStore, StaffStore
 from gateway.store.parts.patients import ChoiceStore, PermissionStore
+from gateway.store.parts.sessions import SessionStore
 
 __all__ = [
     "CaseStore",
@@ -29,8 +31,10 @@ __all__ = [
     "KeyStore",
     "LogDamaged",
     "LogStore",
+    "MarkStore",
     "PermissionStore",
     "PolicyStore",
+    "SessionStore",
     "StaffStore",
     "Store",
     "StoreUnusable",
@@ -48,6 +52,8 @@ class Store(
     LogStore,
     CheckpointStore,
     FollowerStore,
+    MarkStore,
+    SessionStore,
     Protocol,
 ):
     """What the gateway may ask of a store."""

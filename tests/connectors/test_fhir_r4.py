@@ -23,7 +23,7 @@ from connectors.sdk.errors import (
     WrongContent,
 )
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, SECTION_OF_TYPE, Answer, Gap, Outcome, Section
-from tests.connectors.asking import ALL, asking, connected
+from tests.connectors.asking import ALL, Source, asking, connected
 
 GRACE, ELSIE, STRANGER = "9990000409", "9990000964", "9990000018"
 BOTH_WAYS = pytest.mark.parametrize("patient_by", ["identifier", "logical-id"])
@@ -56,6 +56,15 @@ async def test_everything_that_a_source_holds_comes_whatever_the_way(
     for item in answer.items:
         assert item.section == SECTION_OF_TYPE.get(item.type)
         assert item.findings is not None
+
+
+@BOTH_WAYS
+async def test_no_search_may_be_answered_from_a_memory_of_the_sources(patient_by: str) -> None:
+    source = Source()
+    async with connected(source, patient_by=patient_by, headers={"Cache-Control": "max-age=60"}) as connector:
+        await connector.ask(asking())
+    assert len(source.calls) > 10
+    assert {question.headers["cache-control"] for question in source.calls} == {"no-cache"}
 
 
 async def test_pages_are_turned_to_the_last() -> None:

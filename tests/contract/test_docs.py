@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
     for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("connectors/**/*.md")]
     if ".venv" not in path.parts
 )
-PLACES = ("gateway", "connectors", "policies", "tests", "docs", "openapi")
+PLACES = ("gateway", "connectors", "policies", "tests", "docs", "openapi", "deploy")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

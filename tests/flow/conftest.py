@@ -13,6 +13,7 @@ from connectors.fhir_r4 import sandbox
 from gateway import app
 from gateway.policy.decide import Policy
 from tests.flow.stack import Stack, running
+from tests.r4 import RUN
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +24,12 @@ def _read_once() -> Iterator[None]:
         patch.setattr(app, "load_job_roles", functools.cache(app.load_job_roles))
         patch.setattr(sandbox, "holdings", functools.cache(sandbox.holdings))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _held_against_r4(request: pytest.FixtureRequest) -> None:
+    """The quick suite holds a sample of the answers against R4, every other run all of them."""
+    RUN.every = "not slow" not in request.config.getoption("markexpr")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,9 @@ from gateway.demo.identity import Demo
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
+from tests.boundless import BOUNDLESS
+from tests.launcher import Launcher
+from tests.r4 import Answers
 
 GRACE, TOMASZ, AALIYAH, WINSTON, DANIEL, SIOBHAN = (
     "9990000409", "9990000476", "9990000549", "9990000611", "9990000689", "9990000751",
@@ -51,6 +54,7 @@ class Stack:
     sandboxes: Mapping[str, Sandbox]
     parts: Parts
     data: Path
+    answers: Answers = field(default_factory=Answers)
     tokens: dict[str, str] = field(default_factory=dict)
 
     def token(self, who: str) -> str:
@@ -127,13 +131,14 @@ async def running(
     others: Mapping[str, Sandbox] | None = None,
     instead: Mapping[str, Connector] | None = None,
     audit_transport: Transport | None = None,
+    ehr: Launcher | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
     """A gateway with its data in `data`; settings as given, else the demo's.
 
     `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
     and in place of the usual ones. `instead`: connectors in place of those to a sandbox. `audit_transport`: the network
-    towards an external audit repository.
+    towards an external audit repository. `ehr`: the EHR that may launch the viewer, as far as the settings register it.
     """
     key_file = data / "master.key"
     if not key_file.exists():
@@ -158,15 +163,33 @@ async def running(
             IssuerSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), allow_insecure_loopback=True),
         ),
         "organisations_file": ORGANISATIONS,
+        "fair_use": BOUNDLESS,
         "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }
-    app = create_app(load_settings(None, **given), Outside(connected, demo.fetch, audit_transport))
+    app = create_app(load_settings(None, **given), Outside(connected, _fetching(demo, ehr), audit_transport, _to(ehr)))
+    answers = Answers()
     async with (
         app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000") as client,
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app),
+            base_url="http://127.0.0.1:8000",
+            event_hooks={"response": [answers]},
+        ) as client,
     ):
-        yield Stack(client, demo, sandboxes, app.state.parts, data)
+        yield Stack(client, demo, sandboxes, app.state.parts, data, answers)
+
+
+def _fetching(demo: Demo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:
+    async def fetch(url: str) -> bytes:
+        return await (ehr.fetch(url) if ehr is not None and url.startswith(ehr.issuer) else demo.fetch(url))
+
+    return fetch
+
+
+def _to(ehr: Launcher | None) -> Transport | None:
+    """The network towards the EHR that launches."""
+    return Httpx2Transport(Limits(), httpx2.ASGITransport(app=ehr.app)) if ehr is not None else None
 
 
 def resources(bundle: Mapping[str, Any], resource_type: str | None = None) -> list[dict[str, Any]]:

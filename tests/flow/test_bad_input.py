@@ -39,7 +39,7 @@ BAD_REQUESTS = [
     (f"/fhir/R4/Patient/{GRACE}/$match", 404),
     ("/fhir/R4/Observation/not-a-sealed-id", 404),
     ("/fhir/R4/Observation/" + "a" * 39 + "." + "b" * 14, 404),
-    ("/fhir/R4/", 404),
+    ("/fhir/R4/", 405),
     ("/nothing/here", 404),
 ]
 

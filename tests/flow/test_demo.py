@@ -209,6 +209,19 @@ def test_a_sandbox_can_be_made_to_misbehave(demo: Demo) -> None:
     assert demo.call(control, body={"mode": "well"})[0] == 200
 
 
+def test_a_sandbox_is_made_to_misbehave_by_a_command_too(demo: Demo) -> None:
+    token = demo.command("demo", "token", "--as", "nurse").strip()
+    demo.call("/permissions", token, {"nhsNumber": GRACE, "basis": "patient-agreed"})
+    assert demo.command("demo", "source", "broken", "RJ2", "G85005") == "RJ2 is broken\nG85005 is broken\n"
+    _, body, headers = demo.call(f"/fhir/R4/AllergyIntolerance?patient={GRACE}", token)
+    assert "G85005=failed;missing=allergies, RJ2=failed;missing=allergies" in headers["connect-care-sources"]
+    assert json.loads(body)["total"] == 0
+    assert demo.command("demo", "source", "well", "RJ2", "G85005") == "RJ2 is well\nG85005 is well\n"
+    done = run_cli("demo", "source", "well", "X1", "--port", str(demo.port), environment=demo.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The demo has no sandbox X1. It has 703")
+
+
 def test_a_role_that_the_demo_has_not_got_is_told_with_those_it_has(demo: Demo) -> None:
     done = run_cli("demo", "token", "--as", "nobody", "--port", str(demo.port), environment=demo.environment)
     assert (done.returncode, done.stdout) == (1, "")

@@ -12,6 +12,7 @@ import pytest
 from tests.flow.stack import DANIEL, GRACE, MIA, SIOBHAN, Stack, resources, running
 
 CANARY = re.compile(r"CANARY-[A-Z0-9]+-[0-9a-f]{8}")
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 TYPES = (
     *("AllergyIntolerance", "MedicationStatement", "MedicationRequest", "Observation", "DiagnosticReport"),
     *("Encounter", "Appointment", "Condition", "Immunization", "CareTeam"),
@@ -21,7 +22,7 @@ ROLES = ("hospital-doctor", "nurse", "district-nurse", "occupational-therapist",
 
 def questions(patient: str) -> list[str]:
     """Searches of every type, with filters, sorts and pages that would feel for a hidden item."""
-    asked = [f"/fhir/R4/Patient/{patient}/$everything", f"/fhir/R4/Patient/{patient}"]
+    asked = [f"/fhir/R4/Patient/{patient}{end}" for end in ("/$everything", "/$summary", "")]
     for kind in TYPES:
         base = f"/fhir/R4/{kind}?patient={patient}"
         asked += [base, f"{base}&_count=1", f"{base}&_summary=count", f"{base}&_sort=_id", f"{base}&_elements=id"]
@@ -38,6 +39,8 @@ def questions(patient: str) -> list[str]:
 def normalised(text: str) -> Any:
     """The answer without what differs between any two answers: ids of the answer itself, its time, its cursors."""
     body = json.loads(text)
+    if body.get("type") == "document":  # its moment stands in its words, its names in its references
+        return json.loads(UUID.sub("", text).replace(body["timestamp"], ""))
     for name in ("id", "timestamp"):
         body.pop(name, None) if body["resourceType"] == "Bundle" else None
     if body["resourceType"] == "Bundle":

@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from connectors.sdk.model import SECTION_OF_TYPE, Outcome, Section, SourceWarning
-from gateway.api.questions import Bundled, ReadById
+from gateway.api.questions import Bundled
+from gateway.api.reading import ReadById
 from gateway.manifest import ManifestLine
 from gateway.shown import Rendered, Shown
 from tests.flow.stack import GRACE, Stack, resources, told

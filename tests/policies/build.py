@@ -12,7 +12,7 @@ from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
 from gateway.policy.decide import Policy
-from gateway.policy.filter import Filtered, apply
+from gateway.policy.filter import Admits, Filtered, apply, everything
 from gateway.policy.matrix import USUAL_PLACE
 from gateway.policy.model import Circumstances
 
@@ -84,6 +84,7 @@ def seen_by(
     scope: Scope = Scope.STANDARD,
     basis: Basis = Basis.PATIENT_AGREED,
     own_practice: bool = False,
+    admits: Admits = everything,
 ) -> Filtered:
     """Label, decide and filter, as the record does."""
     resolve = resolver(items)
@@ -103,7 +104,7 @@ def seen_by(
             each.labels,
         )
 
-    return apply(items, circumstances_of, policy, resolve, patient=PATIENT)
+    return apply(items, circumstances_of, policy, resolve, patient=PATIENT, admits=admits)
 
 
 def shown(filtered: Filtered, id_: str) -> dict[str, Any]:

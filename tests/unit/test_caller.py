@@ -14,12 +14,14 @@ from gateway.audit.row import Who
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
 from gateway.caller.model import Caller, Role
+from gateway.caller.presented import Presented
 from gateway.caller.refusals import CallerRefused
 from gateway.caller.roles import load_job_roles
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import Demo
 from gateway.demo.people import PEOPLE, person
 from gateway.errors import NotSignedIn
+from tests.marks import no_guards
 
 AUDIENCE: Final = "https://connect-care.test"
 NOW: Final = 1_800_000_000.0
@@ -54,10 +56,12 @@ class Door:
         self.demo = Demo("https://issuer.test/demo", AUDIENCE, clock=lambda: NOW)
         settings = IssuerSettings(issuer=self.demo.issuer, audience=AUDIENCE, algorithms=("ES256",))
         keys = Keys([settings], self.demo.fetch, allow_demo=True)
-        self.callers = Callers([settings], keys, REGISTER, load_job_roles(JOB_ROLES), clock=lambda: NOW)
+        self.callers = Callers(
+            [settings], keys, REGISTER, load_job_roles(JOB_ROLES), clock=lambda: NOW, guards=no_guards()
+        )
 
     async def identify(self, spoken: str = "gp", *, without: tuple[str, ...] = (), **claims: Any) -> Caller:
-        return await self.callers.identify([f"Bearer {self.demo.mint(spoken, claims=claims, without=without)}"])
+        return await self.callers.identify(Presented.bearing(self.demo.mint(spoken, claims=claims, without=without)))
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +244,7 @@ async def test_claims_that_are_not_as_care_identity_writes_them(door: Door, name
 
 async def test_no_token_and_a_token_in_another_place(door: Door) -> None:
     with pytest.raises(NotSignedIn) as refused:
-        await door.callers.identify([])
+        await door.callers.identify(Presented(()))
     assert refused.value.rule == "token.missing"
 
 

@@ -10,8 +10,9 @@ import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from pydantic import ValidationError
 
+from gateway.caller.issuer_document import MOST_BYTES
 from gateway.caller.jwk import NoSuchKey, read_key_set
-from gateway.caller.keys import MOST_BYTES, Keys, KeysUnavailable, KeyTimes
+from gateway.caller.keys import Keys, KeysUnavailable, KeyTimes
 from gateway.caller.settings import IssuerSettings
 
 ISSUER: Final = "https://issuer.test"
@@ -277,7 +278,8 @@ def test_only_keys_that_can_verify_signatures_are_taken() -> None:
     assert usable(ec | {"key_ops": ["verify"]}) == 1
     assert usable(key("a").as_dict(private=True)) == 0, "a private key that is public belongs to everybody"
     assert usable(OctKey.generate_key(256).as_dict(private=True)) == 0
-    assert usable(ECKey.generate_key("P-384").as_dict(private=False)) == 0
+    assert usable(ECKey.generate_key("P-384").as_dict(private=False)) == 1
+    assert usable(ECKey.generate_key("P-521").as_dict(private=False)) == 0
     assert usable(OKPKey.generate_key("Ed448").as_dict(private=False)) == 0
     assert usable(ec | {"kid": 1}, ec | {"x": "AAAA"}, {"kty": "EC"}, {}, [], "key", None) == 0  # type: ignore[arg-type]
 

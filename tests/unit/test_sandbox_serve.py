@@ -23,6 +23,7 @@ from connectors.kit import serve
 from connectors.kit.canaries import PATTERN
 from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.sdk.organisations import load_organisations
+from tests.processes import free_port
 
 ENTRY = (
     "- {{ods: '{ods}', name: '{ods}', type: {type}, stage: live, connector: {connector}, "
@@ -157,6 +158,18 @@ def test_it_stops_when_its_parent_is_gone(tmp_path: Path, file: Path) -> None:
     finally:
         if (tmp_path / "state.json").exists():
             os.kill(child, signal.SIGKILL)
+
+
+def test_in_a_container_of_their_own_they_are_called_by_its_name_on_ports_that_count(file: Path) -> None:
+    first = free_port()
+    organisations = serve.standing_in(load_organisations(file))
+    running, _ = serve.prepare(organisations, canaries=False, host="sandboxes", first_port=first)
+    try:
+        assert [one.origin for one in running] == [f"http://sandboxes:{first + at}" for at in range(len(running))]
+        assert {one.listener.getsockname()[0] for one in running} == {"0.0.0.0"}
+    finally:
+        for one in running:
+            one.listener.close()
 
 
 async def test_it_serves_and_stops_inside_a_process_too(tmp_path: Path, file: Path) -> None:

@@ -14,9 +14,10 @@ from gateway.errors import BadRequest, Gone
 from gateway.manifest import ManifestLine
 from gateway.sealed import Sealer
 from gateway.search import find
+from gateway.search.everything import parse_everything
 from gateway.search.include import referred
 from gateway.search.page import CURSOR_SECONDS, EVERYTHING_PAGE, Page, Pager, digest_of
-from gateway.search.parse import parse, parse_everything
+from gateway.search.parse import parse
 from gateway.search.query import Continuation, Query
 
 PATIENT = "9990000018"
@@ -92,6 +93,14 @@ def test_all_pages_together_are_the_whole_once(pager: Pager) -> None:
         assert link(page, "next").startswith(f"{BASE}/Observation?_cursor=")
         query = follow(pager, link(page, "next"))
     assert seen == [f"o{number}" for number in reversed(range(7))]
+
+
+def test_a_page_size_beside_a_cursor_neither_repeats_nor_skips(pager: Pager) -> None:
+    shown = record(7)
+    begin = pager.page(first(("_count", "2")), shown, ANNA, SAID)
+    longer = pager.page(follow(pager, link(begin, "next") + "&_count=4"), shown, ANNA, SAID)
+    rest = pager.page(follow(pager, link(longer, "next")), shown, ANNA, SAID)
+    assert (names(begin), names(longer), names(rest)) == (["o0", "o1"], ["o2", "o3", "o4", "o5"], ["o6"])
 
 
 def test_links_of_the_first_middle_and_last_page(pager: Pager) -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from connectors.sdk.model import Section
 from gateway.errors import BadRequest, GatewayError, NotAcceptable, NotSupported
+from gateway.search.everything import parse_everything
 from gateway.search.pairs import MAX_LENGTH, MAX_PARAMETERS, pairs_of
-from gateway.search.parse import parse, parse_everything, parse_read
+from gateway.search.parse import parse, parse_read
 from gateway.search.query import Continuation, DateFilter, IdFilter, Prefix, Query, SortKey, Summary, Token, TokenFilter
+from gateway.search.supporting import includes_of
 from gateway.search.table import OFFERED, SHOWN_TYPES, search_names
 
 PATIENT = "9990000018"
@@ -71,7 +73,8 @@ def test_more_than_200_spellings_of_joins_are_refused() -> None:
     for name in SPELLINGS:
         error = refused("Observation", ("patient", PATIENT), (name, "x"))
         assert isinstance(error, NotSupported), name
-        assert "can be searched by: patient, code, category, status, date, _id" in error.told
+        offered = "Observation:performer" if name == "_include" else "patient, code, category, status, date, _id"
+        assert offered in error.told
 
 
 @pytest.mark.parametrize("name", ["_has:Observation:patient:code", "_include", "_revinclude", "_filter", "code:not"])
@@ -166,6 +169,7 @@ def test_every_listed_parameter_parses(resource_type: str) -> None:
         "_format": "json",
         "_id": "a.b",
         "_lastUpdated": "ge2024",
+        "_include": includes_of(resource_type)[0],
     }
     for name in search_names(resource_type):
         if name in ("patient", "_cursor"):
@@ -406,10 +410,11 @@ class TestEverything:
     @pytest.mark.parametrize(
         "pair",
         [
-            ("_since", "2024"),
-            ("start", "2024"),
-            ("end", "2024"),
+            ("_since", "soon"),
+            ("start", "ge2024"),
+            ("end", "2024-13"),
             ("_type", "Basic"),
+            ("_type", "Medication"),
             ("_type", "observation"),
             ("_elements", "id"),
             ("_summary", "true"),
@@ -449,8 +454,17 @@ def test_a_cursor_stands_alone() -> None:
     found = parse_everything(PATIENT, [("_cursor", "abc")])
     assert found == Continuation("Patient", "abc", everything=True, patient=PATIENT)
     assert PATIENT not in repr(found)
-    for name, value in (("patient", PATIENT), ("code", "x"), ("_count", "5")):
+    for name, value in (("patient", PATIENT), ("code", "x"), ("_count", "0")):
         assert "combined" in refused("Observation", ("_cursor", "abc"), (name, value)).told
+
+
+def test_a_page_size_may_stand_beside_a_cursor() -> None:
+    """npm @medplum/core adds `_count=1000` to each next link that has no `_count`."""
+    found = parse("Observation", [("_cursor", "abc"), ("_count", "1000")])
+    assert found == Continuation("Observation", "abc", count=1000)
+    found = parse_everything(PATIENT, [("_cursor", "abc"), ("_count", "5")])
+    assert found == Continuation("Patient", "abc", everything=True, patient=PATIENT, count=5)
+    assert "_count" in refused("Observation", ("_cursor", "abc"), ("_count", "many")).told
 
 
 names = st.sampled_from([*search_names("Observation"), *search_names("Patient"), *JOINS]) | st.text(max_size=20)

@@ -83,9 +83,12 @@ def test_the_tag_is_added_once_in_place_and_the_input_stays_as_it_was() -> None:
     assert list(bare) == ["resourceType", "id", "meta", "status"]
 
 
-def test_a_supporting_resource_passes_whole() -> None:
-    medication = {"resourceType": "Medication", "id": "m", "text": {}}
-    assert shaped(medication, Summary.TRUE) is medication
+def test_a_supporting_resource_is_cut_where_it_is_read_and_other_types_pass_whole() -> None:
+    medication = {"resourceType": "Medication", "id": "m", "text": {}, "status": "active", "batch": {}}
+    assert shaped(medication) is medication
+    assert set(shaped(medication, elements=("batch",))) == {"resourceType", "id", "meta", "status", "batch"}
+    device = {"resourceType": "Device", "id": "d", "text": {}}
+    assert shaped(device, Summary.TRUE) is device
     assert shaped({}, Summary.TRUE) == {}
 
 

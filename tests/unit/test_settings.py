@@ -79,6 +79,8 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
         ),
         ({"issuers": [{**ISSUER, "issuer": "http://login.example"}]}, "https"),
         ({"issuers": [{**ISSUER, "algorithms": ["HS256"]}]}, "issuers.0.algorithms"),
+        ({"cors_origins": ["http://app.example"]}, "cors_origins must be https in production"),
+        ({"cors_origins": ["https://*.example"]}, "no star"),
         ({"addresses": {"RJ2": "http://127.0.0.1:1/fhir"}}, "addresses is for the demo"),
         ({"checkpoint_key": None}, "checkpoint_key is missing: without it nobody can prove"),
         ({"checkpoint_signer": "/run/signer"}, "Give one of them"),
@@ -86,6 +88,10 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
         ({"checkpoint_public": "c.pub"}, "go together"),
         ({"checkpoint_seconds": 0}, "checkpoint_seconds"),
         ({"deadline": 0}, "deadline"),
+        ({"sender_constraint": "optional"}, "sender_constraint must be required in production"),
+        ({"sender_constraint": "none"}, "sender_constraint"),
+        ({"certificate_proxies": ["10.0.0.0/8"]}, "name the proxies, not a network of others"),
+        ({"certificate_proxies": ["proxy.example"]}, "certificate_proxies"),
         ({"profile": "test"}, "profile"),
     ],
 )
@@ -100,6 +106,15 @@ def test_a_wrong_setting_stops_start_up(tmp_path: Path, change: dict[str, Any], 
 def test_a_file_that_holds_no_settings_is_told(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings(written(tmp_path, text))
+
+
+def test_senders_must_prove_who_they_are_in_production_and_may_in_the_demo(tmp_path: Path) -> None:
+    assert load_settings(written(tmp_path, good(tmp_path))).sender_must_prove
+    assert load_settings(written(tmp_path, good(tmp_path, sender_constraint="required"))).sender_must_prove
+    assert not load_settings(written(tmp_path, good(tmp_path, profile="demo"))).sender_must_prove
+    assert load_settings(
+        written(tmp_path, good(tmp_path, profile="demo", sender_constraint="required"))
+    ).sender_must_prove
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

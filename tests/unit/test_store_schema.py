@@ -21,6 +21,7 @@ from tests.store_rows import NOON, A, a_case, a_choice, a_permission, a_row, an_
 from tests.stores import Place, PostgresPlace, SqlitePlace
 
 PATIENT = "9990000018"
+NEXT = migrations.SCHEMA_VERSION + 1
 MINE, ANOTHER = Sealer(b"1" * 32), Sealer(b"2" * 32)
 COLUMNS = "kind, patient, patient_seq, request_id, at, organisation, user_id, caller, salt, commitment, head, row"
 FORBIDDEN = [
@@ -157,7 +158,7 @@ class TestMigrating:
         await place.open().append(a_row())
         place.close()
         table = "CREATE TABLE later (n {integer} PRIMARY KEY, b {bytes}){strict}"
-        add = Migration(4, (table,), (Rule("later", "DELETE", "never"),))
+        add = Migration(NEXT, (table,), (Rule("later", "DELETE", "never"),))
         self.use(monkeypatch, add)
         store = place.open()
         assert await store.append(a_row()) == 2
@@ -169,7 +170,9 @@ class TestMigrating:
         place.close()
         monkeypatch.undo()
         for read_only in (False, True):
-            with pytest.raises(StoreUnusable, match="schema version 4, and this gateway knows versions up to 3"):
+            with pytest.raises(
+                StoreUnusable, match=f"schema version {NEXT}, and this gateway knows versions up to {NEXT - 1}"
+            ):
                 place.open(read_only=read_only)
 
     async def test_one_that_fails_leaves_the_store_as_it_was(
@@ -177,7 +180,9 @@ class TestMigrating:
     ) -> None:
         place.open()
         place.close()
-        self.use(monkeypatch, Migration(4, ("CREATE TABLE half (n {integer})", "CREATE TABLE journal (n {integer})")))
+        self.use(
+            monkeypatch, Migration(NEXT, ("CREATE TABLE half (n {integer})", "CREATE TABLE journal (n {integer})"))
+        )
         for _ in range(2):
             with pytest.raises(StoreUnusable, match="already exists"):
                 place.open()
@@ -189,8 +194,8 @@ class TestMigrating:
     ) -> None:
         place.open()
         place.close()
-        self.use(monkeypatch, Migration(4, ("CREATE TABLE later (n {integer})",)))
-        with pytest.raises(StoreUnusable, match="schema version 3, and this gateway reads version 4"):
+        self.use(monkeypatch, Migration(NEXT, ("CREATE TABLE later (n {integer})",)))
+        with pytest.raises(StoreUnusable, match=f"schema version {NEXT - 1}, and this gateway reads version {NEXT}"):
             place.open(read_only=True)
 
     async def test_another_programs_database_is_refused(self, place: Place) -> None:

@@ -14,9 +14,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from gateway.caller.credentials import Credentials, bearer_token, credentials
 from gateway.caller.keys import Keys
 from gateway.caller.settings import IssuerSettings
-from gateway.caller.tokens import MOST_CHARACTERS, Tokens, _PinnedRegistry, bearer_token
+from gateway.caller.signature import PinnedRegistry
+from gateway.caller.tokens import MOST_CHARACTERS, Tokens
 from gateway.demo.identity import Demo
 from gateway.errors import NotSignedIn
 
@@ -296,9 +298,9 @@ async def test_the_texts_repeat_nothing_of_the_token(forge: Forge) -> None:
 async def test_the_library_too_takes_the_pinned_algorithm_only() -> None:
     """The header was checked before; were it ever read differently there, the signature would still not pass."""
     with pytest.raises(JoseError):
-        _PinnedRegistry(algorithms=["ES256"]).get_alg("HS256")
+        PinnedRegistry(algorithms=["ES256"]).get_alg("HS256")
     with pytest.raises(JoseError):
-        _PinnedRegistry().get_alg("ES256")
+        PinnedRegistry().get_alg("ES256")
 
 
 HEADERS: Final[dict[str, tuple[str, str, list[str]]]] = {
@@ -309,7 +311,8 @@ HEADERS: Final[dict[str, tuple[str, str, list[str]]]] = {
     "the scheme alone": ("token.header", 'Bearer error="invalid_request"', ["Bearer"]),
     "the scheme and a space": ("token.header", 'Bearer error="invalid_request"', ["Bearer "]),
     "basic": ("token.header", 'Bearer error="invalid_request"', ["Basic YTpi"]),
-    "DPoP": ("token.header", 'Bearer error="invalid_request"', ["DPoP a.b.c"]),
+    "DPoP and Bearer": ("token.header", 'Bearer error="invalid_request"', ["DPoP a.b.c", "Bearer a.b.c"]),
+    "DPoP and Bearer in one": ("token.header", 'Bearer error="invalid_request"', ["DPoP a.b.c, Bearer a.b.c"]),
     "a tab": ("token.header", 'Bearer error="invalid_request"', ["Bearer\ta.b.c"]),
     "a line break after it": ("token.header", 'Bearer error="invalid_request"', ["Bearer a.b.c\n"]),
     "a null": ("token.header", 'Bearer error="invalid_request"', ["Bearer a.b.c\0"]),
@@ -323,11 +326,23 @@ HEADERS: Final[dict[str, tuple[str, str, list[str]]]] = {
 def test_an_authorization_header_that_is_not_one_token(name: str) -> None:
     rule, challenge, values = HEADERS[name]
     with pytest.raises(NotSignedIn) as refused:
-        bearer_token(values)
+        credentials(values)
     assert (refused.value.rule, refused.value.headers["WWW-Authenticate"]) == (rule, challenge)
     assert "Sign in" in refused.value.told
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
-    assert bearer_token([f"{scheme} aa.bb.c-_"]) == "aa.bb.c-_"
+    assert credentials([f"{scheme} aa.bb.c-_"]) == Credentials("Bearer", "aa.bb.c-_")
+
+
+@pytest.mark.parametrize("scheme", ["DPoP", "dpop", "DPOP "])
+def test_there_is_a_second_scheme(scheme: str) -> None:
+    assert credentials([f"{scheme} aa.bb.c-_"]) == Credentials("DPoP", "aa.bb.c-_")
+
+
+def test_where_only_bearer_tokens_are_taken_the_other_scheme_is_unclear() -> None:
+    assert bearer_token(["Bearer a.b.c"]) == "a.b.c"
+    with pytest.raises(NotSignedIn) as refused:
+        bearer_token(["DPoP a.b.c"])
+    assert refused.value.rule == "token.header"

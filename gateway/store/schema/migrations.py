@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.store.interface import StoreUnusable
-from gateway.store.schema import baseline
+from gateway.store.schema import baseline, marks, sessions
 from gateway.store.schema.rule import Rule
 
 
@@ -51,6 +51,8 @@ class Migration:
 MIGRATIONS: Final = (
     # 1 and 2 were those of previews without the log.
     Migration(3, baseline.TABLES, baseline.RULES),
+    Migration(4, marks.TABLES),
+    Migration(5, sessions.TABLES),
 )
 
 SCHEMA_VERSION: Final = MIGRATIONS[-1].number

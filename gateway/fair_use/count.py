@@ -1,0 +1,119 @@
+"""Who has asked too much: counts by person, by client and by organisation, and when there is room again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from limits import RateLimitItem
+from limits.strategies import MovingWindowRateLimiter
+
+from gateway.caller.model import Caller
+from gateway.fair_use.settings import FairUseSettings, windows
+from gateway.fair_use.window import Windows
+
+_LEAST_SHARE: Final = 5
+"""What a worker lets through whatever its share: connections aren't spread evenly, and one worker may get them all."""
+
+
+class Use(StrEnum):
+    """What is counted by itself."""
+
+    REQUEST = "requests"
+    PERSON_SEARCH = "person_searches"
+    BEST_INTERESTS = "best_interests"
+
+
+class Scope(StrEnum):
+    """For whom it is counted."""
+
+    PERSON = "person"
+    CLIENT = "client"
+    ORGANISATION = "organisation"
+
+
+class Exceeded(NamedTuple):
+    """The first limit that is reached, in the words of the settings, and after how many seconds to try again."""
+
+    use: Use
+    scope: Scope
+    limit: str
+    seconds: int
+
+
+class _Limit(NamedTuple):
+    use: Use
+    scope: Scope
+    said: str
+    share: RateLimitItem
+
+
+class Counts:
+    """This worker's counts. Each of `workers` holds its share of every limit. `clock` is seconds since 1970."""
+
+    def __init__(self, settings: FairUseSettings, clock: Callable[[], float], workers: int) -> None:
+        self._clock = clock
+        self._limiter = MovingWindowRateLimiter(Windows(clock))
+        self._limits = _limits_of(settings, workers)
+
+    def take(self, caller: Caller, uses: Sequence[Use]) -> Exceeded | None:
+        """Count one request of these uses, or say which limit it would go over: then nothing is counted.
+
+        Nothing else runs between the test and the count: this is no coroutine.
+        """
+        keys = _keys(caller)
+        reached = [limit for limit in self._of(uses) if not self._limiter.test(limit.share, *_key(limit, keys))]
+        if reached:
+            first = reached[0]
+            return Exceeded(first.use, first.scope, first.said, max(self._seconds(limit, keys) for limit in reached))
+        for limit in self._of(uses):
+            self._limiter.hit(limit.share, *_key(limit, keys))
+        return None
+
+    def _of(self, uses: Sequence[Use]) -> Iterator[_Limit]:
+        return (limit for use in uses for limit in self._limits[use])
+
+    def _seconds(self, limit: _Limit, keys: Mapping[Scope, str]) -> int:
+        stats = self._limiter.get_window_stats(limit.share, *_key(limit, keys))
+        longest = limit.share.get_expiry()
+        return min(max(math.ceil(stats.reset_time - self._clock()), 1), longest)
+
+
+def _limits_of(settings: FairUseSettings, workers: int) -> Mapping[Use, tuple[_Limit, ...]]:
+    return MappingProxyType(
+        {
+            use: tuple(
+                _Limit(use, scope, _said(item), _share(item, workers))
+                for scope in Scope
+                for item in windows(getattr(getattr(settings, use), scope))
+            )
+            for use in Use
+        }
+    )
+
+
+def _share(item: RateLimitItem, workers: int) -> RateLimitItem:
+    amount = max(math.ceil(item.amount / workers), min(item.amount, _LEAST_SHARE))
+    return type(item)(amount, item.multiples)
+
+
+def _said(item: RateLimitItem) -> str:
+    window = item.GRANULARITY.name if item.multiples == 1 else f"{item.multiples} {item.GRANULARITY.name}s"
+    return f"{item.amount} per {window}"
+
+
+def _keys(caller: Caller) -> Mapping[Scope, str]:
+    """A person is counted whichever of their roles they use, and a client whoever uses it."""
+    return {
+        Scope.PERSON: json.dumps([caller.issuer, caller.user_id]),
+        Scope.CLIENT: json.dumps([caller.issuer, caller.client_id]),
+        Scope.ORGANISATION: caller.organisation,
+    }
+
+
+def _key(limit: _Limit, keys: Mapping[Scope, str]) -> tuple[str, str, str]:
+    return limit.use, limit.scope, keys[limit.scope]

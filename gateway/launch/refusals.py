@@ -1,0 +1,86 @@
+"""What a person is told who can't be let in. The texts name no identifier, and say what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import BadRequest, GatewayError, NotSignedIn, Refusal
+
+_AGAIN: Final = "Open Connect Care again from your own system."
+
+
+class EhrUnavailable(GatewayError):
+    """The system that launched can't be reached, or what it answers can't be used."""
+
+    status = 503
+    code = "transient"
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(
+            f"The system that you came from didn't answer in a way that can be used, so you are not signed in. {_AGAIN}"
+            " If it happens again, tell whoever looks after that system.",
+            rule=rule,
+            detail=detail,
+        )
+        self.headers["Retry-After"] = "10"
+
+
+def unregistered() -> Refusal:
+    """Nothing is fetched from an address that anybody could have put there."""
+    return Refusal(
+        "The system that you came from isn't registered to open Connect Care. Tell whoever looks after that system.",
+        rule="launch.unregistered",
+    )
+
+
+def malformed(detail: str) -> BadRequest:
+    """The launch itself is wrong."""
+    return BadRequest(f"This launch can't be understood. {_AGAIN}", rule="launch.malformed", detail=detail)
+
+
+def not_believed(rule: str, detail: str) -> NotSignedIn:
+    """A statement failed the check that `rule` names. Which one it was is for the operator."""
+    return NotSignedIn(f"This launch can't be accepted. {_AGAIN}", rule=rule, detail=detail)
+
+
+def used() -> NotSignedIn:
+    """One-time means once."""
+    return NotSignedIn(f"This launch was used already. {_AGAIN}", rule="launch.used")
+
+
+def over() -> NotSignedIn:
+    """It was good, and its time is over."""
+    return NotSignedIn(f"This launch took too long. {_AGAIN}", rule="launch.expired")
+
+
+def declined() -> Refusal:
+    """The EHR itself said no."""
+    return Refusal(f"Your own system didn't let you in. {_AGAIN}", rule="launch.declined")
+
+
+def no_patient(detail: str) -> BadRequest:
+    """A viewer without a patient in context shows nothing."""
+    return BadRequest(
+        "Your own system didn't say which patient this is about in a way that can be trusted: Connect Care needs a "
+        "verified NHS number. Open the patient there, check the NHS number, and open Connect Care again.",
+        rule="launch.no-patient",
+        detail=detail,
+    )
+
+
+def no_session() -> NotSignedIn:
+    """There is no session, or it ended."""
+    return NotSignedIn(
+        "You are not signed in, or not any more. Open Connect Care from the patient's record in your own system.",
+        rule="session.none",
+        error="",
+    )
+
+
+def forged_form() -> Refusal:
+    """A form that our own page in this session didn't make."""
+    return Refusal(
+        "This page doesn't belong to your present session: you may have opened another patient since. Nothing was "
+        "done. Close it, and open Connect Care again from the patient's record.",
+        rule="session.csrf",
+    )

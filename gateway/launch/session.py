@@ -1,0 +1,126 @@
+"""The session of somebody whom a launch signed in: kept here, sealed; the browser holds a name for it and no more.
+
+A session is for one patient, from its first page to its last. It ends when nobody used it for a while, after some hours
+whatever happens, when its person signs out, and when another launch in the same browser takes its place.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from gateway.launch.refusals import forged_form, no_session
+from gateway.launch.settings import SessionTimes
+from gateway.sealed import Sealer, Unsealable
+from gateway.store.moments import Clock
+from gateway.store.parts.sessions import KeptSession, SessionStore
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_BYTES: Final = 32
+_TOUCH_EVERY: Final = timedelta(minutes=1)
+"""A page moves the end of the idle time on by steps no smaller than this: looking isn't worth a write each time."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who is signed in, and whose record is in context. All of it is sealed in the store.
+
+    `counts_as` is the issuer whose person this is. Either `token` is that person's access token, or `claims` are what
+    the registered system stated of them, signed, at the launch. `encounter` is the EHR's own id.
+    """
+
+    system: str
+    counts_as: str
+    nhs_number: str
+    csrf: str
+    token: str = ""
+    claims: dict[str, Any] = {}
+    encounter: str = ""
+    needs_banner: bool = True
+    birth_date: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Session(system={self.system!r}, …)"
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A session that holds, with the moment at which it ends whatever happens."""
+
+    id: str
+    session: Session
+    ends_at: datetime
+
+    def check_form(self, fields: Mapping[str, str]) -> None:
+        """Raises Refusal unless the form is one that this session's own page made."""
+        if not hmac.compare_digest(fields.get("csrf", "").encode(), self.session.csrf.encode()):
+            raise forged_form()
+
+
+class Sessions:
+    """Begins, resumes and ends sessions."""
+
+    def __init__(self, store: SessionStore, sealer: Sealer, times: SessionTimes, clock: Clock) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._idle = timedelta(minutes=times.idle)
+        self._longest = timedelta(minutes=times.longest)
+        self._clock = clock
+
+    async def begin(self, session: Session, *, instead_of: str = "", until: datetime | None = None) -> str:
+        """What the browser is to hold: always a new name, whatever it held before (`instead_of`, which ends).
+
+        `until` is when the sign-in itself ends, where that is sooner.
+        """
+        now = self._clock()
+        name = secrets.token_urlsafe(_BYTES)
+        session_id = self._id(name)
+        ends_at = min(now + self._longest, until or now + self._longest)
+        kept = KeptSession(
+            id=session_id,
+            sealed=self._sealer.seal_text(msgspec.json.encode(session).decode(), _bound(session_id)),
+            idle_until=min(now + self._idle, ends_at),
+            ends_at=ends_at,
+        )
+        await self._store.keep_session(kept, now, self._id(instead_of) if _NAME.fullmatch(instead_of) else None)
+        return name
+
+    async def resume(self, name: str) -> Resumed:
+        """The session of that name, which goes on. Raises NotSignedIn where there is none that holds."""
+        kept = await self._store.session(self._id(name)) if _NAME.fullmatch(name) else None
+        now = self._clock()
+        if kept is None or now >= min(kept.idle_until, kept.ends_at):
+            raise no_session()
+        idle_until = min(now + self._idle, kept.ends_at)
+        if idle_until - kept.idle_until >= _TOUCH_EVERY:
+            await self._store.touch_session(kept.id, idle_until)
+        return Resumed(kept.id, self._opened(kept), kept.ends_at)
+
+    async def end(self, name: str) -> None:
+        """It holds no more, in any worker. Again is harmless."""
+        if _NAME.fullmatch(name):
+            await self._store.end_session(self._id(name))
+
+    def _opened(self, kept: KeptSession) -> Session:
+        try:
+            return msgspec.json.decode(self._sealer.open_text(kept.sealed, _bound(kept.id)), type=Session)
+        except (Unsealable, msgspec.DecodeError) as error:
+            raise no_session() from error
+
+    def _id(self, name: str) -> str:
+        return self._sealer.question_tag(f"viewer session {name}")
+
+
+def new_csrf() -> str:
+    """The secret that a session's own forms carry."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def _bound(session_id: str) -> str:
+    return f"viewer session {session_id}"

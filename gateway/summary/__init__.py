@@ -1,0 +1,1 @@
+"""The International Patient Summary: which sections, why one is empty, and the words of each."""

@@ -1,0 +1,402 @@
+"""SMART EHR launch and the viewer: from an EHR to the record in context, without a second sign-in; what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from joserfc.jwk import ECKey
+
+from tests.flow.browser import Browser, browser
+from tests.flow.stack import GRACE, HAROLD, ISSUER, TOMASZ, WINSTON, Stack, running
+from tests.launcher import CLIENT, Launcher, Opening, Twist, an_ehr_patient
+
+GP = Opening("gp", "grace")
+
+
+@pytest.fixture(scope="module")
+def ehr() -> Launcher:
+    launcher = Launcher()
+    launcher.patients = {
+        name: an_ehr_patient(name, number)
+        for name, number in {"grace": GRACE, "tomasz": TOMASZ, "winston": WINSTON, "harold": HAROLD}.items()
+    }
+    return launcher
+
+
+@pytest.fixture(scope="module")
+async def launched(ehr: Launcher, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    data: Path = tmp_path_factory.mktemp("launch")
+    async with running(data, ehr=ehr, launches=[ehr.settings(ISSUER)]) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def user(launched: Stack, ehr: Launcher) -> AsyncIterator[Browser]:
+    ehr.twist, ehr.access_token = Twist(), None
+    one = browser(launched, ehr)
+    yield one
+    await one.aclose()
+
+
+async def test_the_viewer_opens_in_context_with_no_second_sign_in(launched: Stack, user: Browser) -> None:
+    entered = await user.launch(Opening("gp", "grace", encounter="e-1"))
+    assert (entered.status_code, entered.headers["location"]) == (303, "/viewer")
+    asked = await user.view()
+    assert asked.status_code == 200
+    assert "ASHWORTH Meera Dr, gp at" in asked.text
+    assert "Test EHR" in asked.text
+    assert "999 000 0409" in asked.text
+    assert "Permission is needed" in asked.text
+    assert "penicillin" not in asked.text.lower()
+    assert launched.calls() == 0
+
+    said = await user.post("/viewer/permission", answer="yes")
+    assert (said.status_code, said.headers["location"]) == (303, "/viewer")
+    record = await user.view()
+    assert record.status_code == 200
+    assert "What is held" in record.text
+    assert record.text.index("What each organisation said") < record.text.index("<h2>Allergies</h2>")
+    assert "Absence of information here does not mean" in record.text
+    assert 'class="banner"' in record.text
+    assert "<b>ADEBAYO, Grace" in record.text
+    rows = await launched.rows(GRACE)
+    kinds = [row["kind"] for row in rows]
+    assert kinds == ["intent", "refusal", *["intent", "refusal"], "permission-granted", "intent", "release"]
+    assert rows[-1]["door"] == "GET /viewer"
+    assert rows[-1]["who"]["clientId" if "clientId" in rows[-1]["who"] else "client_id"] == CLIENT
+    assert rows[-1]["seen"]["allergies"] > 0
+
+
+async def test_what_is_shown_is_what_the_fhir_api_would_show(launched: Stack, user: Browser) -> None:
+    """The viewer has no way of its own to the data: the same items leave, for the same person."""
+    await launched.agree(TOMASZ, "gp")
+    await launched.everything(TOMASZ, "gp")
+    await user.launch(Opening("gp", "tomasz"))
+    assert (await user.view()).status_code == 200
+    by_api, by_page = [row for row in await launched.rows(TOMASZ) if row["kind"] == "release"]
+    assert {kind: count for kind, count in by_api["seen"].items() if kind != "supporting"} == by_page["seen"]
+
+
+async def test_no_permission_means_no_and_nothing_is_asked(launched: Stack, user: Browser) -> None:
+    before = launched.calls()
+    await user.launch(Opening("gp", "winston"))
+    said = await user.post("/viewer/permission", answer="no")
+    assert "The patient said no" in said.text
+    assert launched.calls() == before
+    assert "permission-granted" not in {row["kind"] for row in await launched.rows(WINSTON)}
+    again = await user.post("/viewer/permission", answer="perhaps")
+    assert again.status_code == 400
+
+
+async def test_who_opted_out_is_told_and_nothing_is_shown(launched: Stack, user: Browser) -> None:
+    await launched.choose(HAROLD, "opted-out")
+    await user.launch(Opening("gp", "harold"))
+    page = await user.view()
+    assert page.status_code == 403
+    assert "opted out" in page.text
+    assert "The patient says yes" not in page.text
+
+
+@pytest.mark.parametrize(("said", "shown"), [(None, True), (True, True), (False, False), ("false", True), (0, True)])
+async def test_the_banner_is_left_out_only_where_the_ehr_says_so(
+    user: Browser, ehr: Launcher, said: Any, shown: bool
+) -> None:
+    """SMART App Launch 2.2, launch context parameters: need_patient_banner."""
+    ehr.twist = Twist(token={} if said is None else {"need_patient_banner": said})
+    await user.launch(GP)
+    page = await user.view()
+    assert ('class="banner"' in page.text) is shown
+    assert "999 000 0409" in page.text
+
+
+async def test_the_cookie_tells_nothing_and_no_script_can_read_it(user: Browser, ehr: Launcher) -> None:
+    entered = await user.launch(GP)
+    (session,) = [c for c in entered.headers.get_list("set-cookie") if c.startswith("connect-care-session=")]
+    assert {"httponly", "path=/", "samesite=lax"} <= {part.strip().lower() for part in session.split(";")}
+    assert "domain" not in session.lower()
+    held = dict(user.here.cookies)
+    assert set(held) == {"connect-care-session"}
+    assert GRACE not in str(held)
+
+
+async def test_pages_run_nothing_and_are_kept_nowhere(user: Browser) -> None:
+    await user.launch(GP)
+    page = await user.view()
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert "<script" not in page.text
+
+
+async def test_another_patient_cannot_be_opened_in_the_session_of_one(launched: Stack, user: Browser) -> None:
+    await user.launch(GP)
+    for query in (f"patient={TOMASZ}", "patient=tomasz", "launch=x", "x"):
+        page = await user.here.get(f"/viewer?{query}")
+        assert page.status_code == 400
+        assert "takes no parameters" in page.text
+    before = len(await launched.rows(TOMASZ))
+    page = await user.post("/viewer/permission", answer="yes", nhsNumber=TOMASZ, patient=TOMASZ)
+    assert page.status_code == 303
+    assert len(await launched.rows(TOMASZ)) == before + 1  # the reading of these rows itself
+
+
+async def test_signing_out_ends_the_session_here_and_not_only_in_the_browser(user: Browser) -> None:
+    await user.launch(GP)
+    held = dict(user.here.cookies)
+    ended = await user.post("/viewer/end")
+    assert "signed out" in ended.text
+    user.here.cookies.update(held)
+    again = await user.view()
+    assert again.status_code == 401
+    assert "not signed in" in again.text
+
+
+async def test_a_new_launch_takes_the_old_session_s_place(user: Browser) -> None:
+    """Session fixation: whatever name the browser held before, the session after a launch has a new one."""
+    await user.launch(GP)
+    held = dict(user.here.cookies)
+    await user.launch(Opening("gp", "tomasz"))
+    assert dict(user.here.cookies) != held
+    assert "999 000 0476" in (await user.view()).text
+    user.here.cookies.clear()
+    user.here.cookies.update(held)
+    assert (await user.view()).status_code == 401
+
+
+@pytest.mark.parametrize("planted", ["x" * 43, "", "' OR 1=1 --", "A" * 5000])
+async def test_a_planted_name_is_nobody_s_session(user: Browser, planted: str) -> None:
+    user.here.cookies.set("connect-care-session", planted)
+    assert (await user.view()).status_code == 401
+    entered = await user.launch(GP)
+    assert entered.status_code == 303
+    assert f"connect-care-session={planted};" not in str(entered.headers.get_list("set-cookie"))
+
+
+async def test_a_form_that_our_page_did_not_make_does_nothing(launched: Stack, user: Browser, ehr: Launcher) -> None:
+    """CSRF: without the session's own secret, with another session's, and from another origin."""
+    await user.launch(Opening("gp", "winston"))
+    other = browser(launched, ehr)
+    await other.launch(Opening("gp", "winston"))
+    theirs = (await other.view()).text.split('name="csrf" value="')[1].split('"')[0]
+    mine = (await user.view()).text.split('name="csrf" value="')[1].split('"')[0]
+    for path in ("/viewer/permission", "/viewer/end"):
+        for fields in ({}, {"csrf": ""}, {"csrf": theirs}, {"csrf": mine + "x"}):
+            answer = await user.here.post(path, data={"answer": "yes", **fields})
+            assert answer.status_code == 403, (path, fields)
+        foreign = {"Origin": "https://elsewhere.example"}
+        assert (await user.here.post(path, data={"answer": "yes", "csrf": mine}, headers=foreign)).status_code == 403
+    assert "permission-granted" not in {row["kind"] for row in await launched.rows(WINSTON)}
+    assert (await user.view()).status_code == 200
+    await other.aclose()
+
+
+async def test_a_page_of_an_earlier_patient_can_do_nothing_to_the_next(user: Browser) -> None:
+    await user.launch(Opening("gp", "winston"))
+    stale = (await user.view()).text.split('name="csrf" value="')[1].split('"')[0]
+    await user.launch(Opening("gp", "tomasz"))
+    answer = await user.here.post("/viewer/permission", data={"csrf": stale, "answer": "yes"})
+    assert answer.status_code == 403
+    assert "opened another patient" in answer.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"iss": "https://elsewhere.example/fhir", "launch": "x"},
+        {"iss": "http://127.0.0.1:7/ehr/fhir/", "launch": "x"},
+        {"iss": "HTTP://127.0.0.1:7/ehr/fhir", "launch": "x"},
+        {"iss": "http://127.0.0.1:7/ehr/fhir#", "launch": "x"},
+        {"iss": "http://127.0.0.1:7/ehr/fhir", "launch": ""},
+        {"iss": "http://127.0.0.1:7/ehr/fhir", "launch": "x" * 3000},
+        {"iss": "http://127.0.0.1:7/ehr/fhir", "launch": "x", "redirect_uri": "https://elsewhere.example"},
+    ],
+)
+async def test_nothing_is_fetched_from_an_ehr_that_is_not_registered(
+    user: Browser, ehr: Launcher, query: dict[str, str]
+) -> None:
+    ehr.asked.clear()
+    answer = await user.here.get("/launch?" + urlencode(query))
+    assert answer.status_code in (400, 403)
+    assert "set-cookie" not in answer.headers
+    assert ehr.asked == []
+
+
+async def test_a_parameter_that_stands_twice_is_refused(user: Browser, ehr: Launcher) -> None:
+    path = ehr.begin(GP)
+    assert (await user.here.get(f"{path}&iss=https%3A%2F%2Felsewhere.example")).status_code == 400
+
+
+async def test_what_is_asked_of_the_authorize_endpoint(user: Browser, ehr: Launcher) -> None:
+    begun = await user.begin(GP)
+    asked = {name: one for name, (one,) in parse_qs(urlsplit(begun.headers["location"]).query).items()}
+    assert asked["aud"] == ehr.fhir_base
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["redirect_uri"] == "http://127.0.0.1:8000/launch/callback"
+    assert len(asked["state"]) >= 43
+    assert len(asked["nonce"]) >= 43
+    assert asked["scope"].startswith("launch openid fhirUser")
+    assert asked["state"] not in str(dict(user.here.cookies))
+
+
+async def refused(user: Browser, address: str, status: int = 401) -> None:
+    answer = await user.here.get(address)
+    assert answer.status_code == status, answer.text
+    assert "connect-care-session" not in str(answer.headers.get_list("set-cookie"))
+    assert (await user.view()).status_code == 401
+
+
+async def test_a_state_of_another_browser_is_refused(launched: Stack, user: Browser, ehr: Launcher) -> None:
+    """An attacker's own launch, ended in a victim's browser, would sign the victim in as the attacker."""
+    attacker = browser(launched, ehr)
+    theirs = await attacker.authorized(GP)
+    await refused(user, theirs)  # a browser that began nothing
+    await user.begin(GP)
+    await refused(user, theirs)  # one that began a launch of its own
+    await attacker.aclose()
+
+
+async def test_a_code_that_is_put_into_another_launch_is_refused(launched: Stack, user: Browser, ehr: Launcher) -> None:
+    """Code injection: the stolen code is of another verifier (PKCE)."""
+    victim = browser(launched, ehr)
+    stolen = parse_qs(urlsplit(await victim.authorized(GP)).query)["code"][0]
+    own = urlsplit(await user.authorized(GP))
+    fields = {name: one for name, (one,) in parse_qs(own.query).items()}
+    await refused(user, f"{own.path}?{urlencode({**fields, 'code': stolen})}", 403)
+    await victim.aclose()
+
+
+async def test_a_launch_ends_once(user: Browser) -> None:
+    back = await user.authorized(GP)
+    held = {"Cookie": "; ".join(f"{name}={value}" for name, value in user.here.cookies.items())}
+    answers = await asyncio.gather(*(user.here.get(back, headers=held) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [303, 401, 401]
+    assert (await user.here.get(back, headers=held)).status_code == 401
+
+
+async def test_a_launch_that_took_too_long_is_refused(
+    user: Browser, launched: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = await user.authorized(GP)
+    later = launched.parts.launches._clock
+    monkeypatch.setattr(launched.parts.launches, "_clock", lambda: later() + timedelta(minutes=5))
+    await refused(user, back)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"iss": "https://elsewhere.example"}, {"iss": None}, {"iss": ""}, {"iss": "http://127.0.0.1:7/ehr/auth/"}],
+)
+async def test_an_answer_of_another_authorization_server_is_refused(
+    user: Browser, ehr: Launcher, answer: dict[str, str | None]
+) -> None:
+    """RFC 9207: the mix-up attack. This EHR promises `iss`, so one that is missing is refused as well."""
+    ehr.twist = Twist(answer=answer)
+    await refused(user, await user.authorized(GP))
+
+
+async def test_an_answer_without_iss_passes_where_the_ehr_promises_none(
+    launched: Stack, user: Browser, ehr: Launcher
+) -> None:
+    known = launched.parts.launches._ehrs[ehr.fhir_base]
+    known._known = None
+    ehr.twist = Twist(answer={"iss": None}, discovery={"authorization_response_iss_parameter_supported": False})
+    try:
+        assert (await user.launch(GP)).status_code == 303
+    finally:
+        known._known = None
+
+
+@pytest.mark.parametrize("answer", [{"code": None, "error": "access_denied"}, {"code": None}, {"code": ""}])
+async def test_where_the_ehr_says_no_it_is_told(user: Browser, ehr: Launcher, answer: dict[str, str | None]) -> None:
+    ehr.twist = Twist(answer=answer)
+    await refused(user, await user.authorized(GP), 403)
+
+
+def _another_key() -> ECKey:
+    return ECKey.generate_key("P-256", auto_kid=True)
+
+
+@pytest.mark.parametrize(
+    ("twist", "status"),
+    [
+        (Twist(id_token={"nonce": "another"}), 401),
+        (Twist(id_token={"nonce": None}), 401),
+        (Twist(id_token={"aud": "another-client"}), 401),
+        (Twist(id_token={"aud": [CLIENT, "x"], "azp": "x"}), 401),
+        (Twist(id_token={"iss": "https://elsewhere.example"}), 401),
+        (Twist(id_token={"exp": 1}), 401),
+        (Twist(id_token={"exp": "9999999999"}), 401),
+        (Twist(id_token={"iat": 2**40}), 401),
+        (Twist(id_token={"sub": None}), 401),
+        (Twist(id_token={"nhsid_useruid": None}), 403),
+        (Twist(id_token={"nhsid_nrbac_roles": []}), 403),
+        (Twist(id_token={"nhsid_nrbac_roles": "x"}), 401),
+        (Twist(id_token_header={"typ": "at+jwt"}), 401),
+        (Twist(id_token_header={"jku": "https://elsewhere.example/jwks"}), 401),
+        (Twist(key=_another_key()), 401),
+        (Twist(token={"id_token": None}), 503),
+        (Twist(token={"id_token": "x.y.z"}), 401),
+        (Twist(token={"access_token": "a b"}), 503),
+        (Twist(token={"token_type": "DPoP"}), 503),
+        (Twist(token={"patient": None}), 400),
+        (Twist(token={"patient": "../Patient/grace"}), 400),
+        (Twist(token={"patient": ".."}), 400),
+        (Twist(token={"encounter": "e/1"}), 400),
+        (Twist(patient=an_ehr_patient("grace", "9990000408")), 400),
+        (Twist(patient=an_ehr_patient("grace", GRACE, "02")), 400),
+        (Twist(patient=an_ehr_patient("tomasz", TOMASZ)), 400),
+        (Twist(patient={"resourceType": "Patient", "id": "grace"}), 400),
+    ],
+)
+async def test_a_launch_that_says_something_wrong_signs_nobody_in(
+    user: Browser, ehr: Launcher, twist: Twist, status: int
+) -> None:
+    ehr.twist = twist
+    await refused(user, await user.authorized(GP), status)
+
+
+async def test_an_ehr_signs_in_staff_of_its_own_organisations_alone(user: Browser) -> None:
+    await refused(user, await user.authorized(Opening("gp@G83021", "grace")))
+
+
+async def test_who_may_not_open_records_gets_no_session(launched: Stack, user: Browser) -> None:
+    """A commissioner's staff never see a record: their launch is refused as somebody, in a row."""
+    answer = await user.launch(Opening("commissioner", "grace"))
+    assert answer.status_code == 403
+    assert (await user.view()).status_code == 401
+    rows = [row for row in await launched.rows(GRACE) if row["kind"] == "refusal"]
+    assert rows[-1]["door"] == "GET /launch/callback"
+    assert rows[-1]["who"]["role"] == "commissioner"
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [
+        {"issuer": "https://elsewhere.example"},
+        {"authorization_endpoint": "http://elsewhere.example/authorize"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"token_endpoint": None},
+        {"token_endpoint": "http://127.0.0.1:7/token?x=1"},
+        {"code_challenge_methods_supported": ["plain"]},
+    ],
+)
+async def test_an_ehr_that_leads_elsewhere_is_not_followed(
+    launched: Stack, user: Browser, ehr: Launcher, discovery: dict[str, Any]
+) -> None:
+    known = launched.parts.launches._ehrs[ehr.fhir_base]
+    known._known = None
+    ehr.twist = Twist(discovery=discovery)
+    answer = await user.begin(GP)
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert known._known is None
