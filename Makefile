@@ -46,7 +46,7 @@ bench: setup
 	$(BIN)/python -m tests.bench
 
 openapi: setup
-	$(BIN)/connectcare openapi openapi/connect-care.json
+	$(BIN)/connectcare openapi openapi
 
 # A changed connector has to pass the kit again: its grade rests on the evidence that this writes.
 evidence: setup

@@ -26,7 +26,7 @@ FIND = "Patient?identifier=https://fhir.nhs.uk/Id/nhs-number%7C9990000409"
 @asynccontextmanager
 async def served(app: Sandbox) -> AsyncIterator[SourceClient]:
     """A sandbox behind uvicorn, as the demo serves it, and a client."""
-    running = serve.Running("RJ2", app, serve._free_port())
+    running = serve.Running("RJ2", app, serve._bound(serve.LOOPBACK, 0))
     stop, up = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(serve.serve([running], stop, up.set))
     await up.wait()
