@@ -40,7 +40,7 @@ from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("connectors", "gateway", "policies", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
-TESTS = ("__init__.py", "conftest.py", "canaries.py")
+TESTS = ("__init__.py", "conftest.py", "canaries.py", "stores.py")
 GUIDE = ROOT / "docs" / "add-a-connector.md"
 MOST_LINES = 200
 MOST_LINES_OF_YAML = 40
