@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from connectors.sdk.model import Item
+from connectors.sdk.model import Item, Resource
 
 _SNOMED: Final = "http://snomed.info/sct"
 _IPS: Final = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
@@ -59,7 +59,12 @@ def denied_category(item: Item) -> str | None:
 
     A concept that also carries the code of a substance is an allergy: it must not go unseen for a contradictory code.
     """
-    concept = item.resource.get("code", {})
+    return denied_by(item.resource)
+
+
+def denied_by(resource: Resource) -> str | None:
+    """The same, of the resource."""
+    concept = resource.get("code", {})
     denied: str | None = None
     for coding in concept.get("coding", ()):
         found = _NO_KNOWN_ALLERGY.get((coding.get("system"), coding.get("code")))

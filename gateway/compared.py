@@ -54,7 +54,8 @@ def _dosages(resource: Resource) -> Iterable[Resource]:
 
 def _structured(dosage: Resource) -> str:
     rates = _joined(", ", (_rate(rate) for rate in dosage.get("doseAndRate", ())))
-    return _joined(", ", (rates, _timing(dosage.get("timing", {})), "as needed" if _as_needed(dosage) else ""))
+    needed = "as needed" if _as_needed(dosage) else ""
+    return _joined(", ", (rates, _timing(dosage.get("timing", {})), needed, *_limits(dosage)))
 
 
 def _rate(rate: Resource) -> str:
@@ -63,8 +64,23 @@ def _rate(rate: Resource) -> str:
         _range(rate.get("doseRange", {})),
         _quantity(rate.get("rateQuantity", {})),
         _range(rate.get("rateRange", {})),
+        _ratio(rate.get("rateRatio", {}), " per "),
     )
     return _joined(" at ", amounts)
+
+
+def _ratio(ratio: Resource, between: str) -> str:
+    return _joined(between, (_quantity(ratio.get("numerator", {})), _quantity(ratio.get("denominator", {}))))
+
+
+def _limits(dosage: Resource) -> Iterable[str]:
+    """What is the most, in words."""
+    most = (
+        _ratio(dosage.get("maxDosePerPeriod", {}), " in "),
+        _joined(" ", (_quantity(dosage.get("maxDosePerAdministration", {})), "at once")),
+        _joined(" ", (_quantity(dosage.get("maxDosePerLifetime", {})), "in all")),
+    )
+    return (f"at most {each}" for each in most if each not in ("", "at once", "in all"))
 
 
 def _range(limits: Resource) -> str:
@@ -72,7 +88,8 @@ def _range(limits: Resource) -> str:
 
 
 def _quantity(quantity: Resource) -> str:
-    return _joined(" ", (_digits(quantity.get("value")), str(quantity.get("unit") or quantity.get("code") or "")))
+    number = str(quantity.get("comparator") or "") + _digits(quantity.get("value"))
+    return _joined(" ", (number, str(quantity.get("unit") or quantity.get("code") or "")))
 
 
 def _digits(value: object) -> str:
@@ -86,12 +103,34 @@ def _timing(timing: Resource) -> str:
     code = timing.get("code", {})
     named = code.get("text") or _joined(", ", (str(coding.get("code", "")) for coding in code.get("coding", ())))
     repeat = timing.get("repeat", {})
-    often = _joined(" per ", (_digits(repeat.get("frequency")), _period(repeat)))
-    return _joined(", ", (named, often, *_texts(repeat.get("when", ())), *_texts(repeat.get("timeOfDay", ()))))
+    often = _joined(" per ", (_span(repeat, "frequency"), _with_unit(repeat, "period")))
+    when = (*_texts(repeat.get("dayOfWeek", ())), *_texts(repeat.get("when", ())), *_texts(repeat.get("timeOfDay", ())))
+    times, long = _span(repeat, "count"), _with_unit(repeat, "duration")
+    more = (
+        f"{_digits(repeat.get('offset'))} min from it" if "offset" in repeat else "",
+        f"over {long}" if long else "",
+        _bounds(repeat),
+        f"{times} times in all" if times else "",
+        *_texts(timing.get("event", ())),
+    )
+    return _joined(", ", (named, often, *when, *more))
 
 
-def _period(repeat: Resource) -> str:
-    return _joined(" ", (_digits(repeat.get("period")), str(repeat.get("periodUnit", ""))))
+def _span(repeat: Resource, name: str) -> str:
+    """A number, or from one to another."""
+    return _joined(" to ", (_digits(repeat.get(name)), _digits(repeat.get(f"{name}Max"))))
+
+
+def _with_unit(repeat: Resource, name: str) -> str:
+    return _joined(" ", (_span(repeat, name), str(repeat.get(f"{name}Unit", ""))))
+
+
+def _bounds(repeat: Resource) -> str:
+    """For how long, as a duration, a range, or from one day to another."""
+    long = _quantity(repeat.get("boundsDuration", {})) or _range(repeat.get("boundsRange", {}))
+    period = repeat.get("boundsPeriod", {})
+    dates = (f"{word} {period[name]}" for word, name in (("from", "start"), ("until", "end")) if name in period)
+    return f"for {long}" if long else _joined(" ", dates)
 
 
 def _as_needed(dosage: Resource) -> bool:

@@ -180,6 +180,7 @@ class Records:
         try:
             caller = await self.callers.identify(presented)
         except CallerRefused as error:
+            await self.fair_use.demand_of_refused(error.known, question.request_id, question.door)
             await self.journal.refuse(error, error.known, question.request_id, question.door)
             raise
         await self.fair_use.demand(caller, question.request_id, question.door, Use.REQUEST)

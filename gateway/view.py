@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Section
+from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Resource, Section
 from connectors.sdk.organisations import OrganisationType
+from gateway.allergies import denied_by
 from gateway.authority import Authority
 from gateway.caller.model import Caller
+from gateway.caller.scopes import Grants
 from gateway.choice.may import OPEN_RECORD, demand
 from gateway.disclosure.model import Disclosure
 from gateway.disclosure.told import left_out
@@ -18,7 +20,7 @@ from gateway.locate import Look, with_labelling
 from gateway.manifest import ALLERGY, Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
 from gateway.policy.decide import Policy
-from gateway.policy.filter import apply, everything
+from gateway.policy.filter import Admits, apply, everything
 from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
@@ -92,7 +94,7 @@ class View:
         self.policy.labels.label(record.items, self.source_types, resolve, record.whole)
         held_back = hold_back(record)  # after labelling: a place that goes has labelled whoever went there
         grants = caller.grants
-        admits = grants.admits if grants.bounded else everything
+        admits = _admitting(grants) if grants.bounded else everything
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number, admits=admits)
         items = [item for item in filtered.items if item.section is None or item.section in look.sections]
         return Shown(
@@ -165,3 +167,16 @@ class View:
         if isinstance(authority, Disclosure):
             return left_out(self.policy, authority.policy)
         return never_shown(self.policy, caller, authority)
+
+
+def _admitting(grants: Grants) -> Admits:
+    """A token that lets some allergies alone through lets no statement through that there is none: an allergy which it
+    leaves out may stand against it."""
+    if grants.narrowed(ALLERGY) is None:
+        return grants.admits
+
+    def admits(resource: Resource, resolve: Callable[[str], Resource | None]) -> bool:
+        states_none = resource.get("resourceType") == ALLERGY and denied_by(resource) is not None
+        return not states_none and grants.admits(resource, resolve)
+
+    return admits

@@ -30,6 +30,7 @@ from gateway.api.http import FHIR_JSON, authorization, read_json, request_id
 from gateway.api.outcome import operation_outcome
 from gateway.audit.entries import entry_id
 from gateway.errors import GatewayError
+from gateway.fair_use.count import Use
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
 AT_ONCE: Final = 4
@@ -138,11 +139,12 @@ class _Entry:
         }
 
     async def _refused(self, error: GatewayError) -> _Answer:
-        """What is wrong with an entry before it can be asked is a row too."""
+        """What is wrong with an entry before it can be asked is a request too, and a row."""
         try:
+            await self.door.parts.fair_use.demand(self.door.caller, self.request_id, self.door.name, Use.REQUEST)
             await self.door.parts.journal.refuse(error, self.door.caller, self.request_id, self.door.name)
-        except GatewayError as unavailable:
-            return self._told(unavailable)
+        except GatewayError as instead:
+            return self._told(instead)
         return self._told(error)
 
     def _told(self, error: GatewayError) -> _Answer:

@@ -56,6 +56,7 @@ async def opened(request: Request) -> AsyncIterator[Door]:
     try:
         caller = await parts.callers.identify(authorization(request))
     except CallerRefused as error:
+        await parts.fair_use.demand_of_refused(error.known, identity, name)
         await parts.journal.refuse(error, error.known, identity, name)
         raise
     await parts.fair_use.demand(caller, identity, name, Use.REQUEST)
@@ -72,6 +73,7 @@ async def journal_refusal(request: Request, error: GatewayError, name: str) -> N
     try:
         caller = await parts.callers.identify(authorization(request))
     except CallerRefused as refused:
+        await parts.fair_use.demand_of_refused(refused.known, identity, name)
         await parts.journal.refuse(error, refused.known, identity, name)
     except GatewayError:
         return

@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 from limits import RateLimitItem
 from limits.strategies import MovingWindowRateLimiter
 
-from gateway.caller.model import Caller
-from gateway.fair_use.settings import FairUseSettings, windows
+from gateway.caller.model import Caller, KnownCaller
+from gateway.fair_use.settings import Budget, FairUseSettings, windows
 from gateway.fair_use.window import Windows
 
 _LEAST_SHARE: Final = 5
 """What a worker lets through whatever its share: connections aren't spread evenly, and one worker may get them all."""
+_LEAST_SHARE_OF_REQUESTS: Final = 60
+"""The same for requests, in which a client asks in parallel over one connection: three full batches in one worker."""
 
 
 class Use(StrEnum):
@@ -29,9 +31,10 @@ class Use(StrEnum):
 
 
 class Scope(StrEnum):
-    """For whom it is counted."""
+    """For whom it is counted, the narrowest first: that is the one that is told where several are reached."""
 
     PERSON = "person"
+    CLIENT_IN_ORGANISATION = "client_in_organisation"
     CLIENT = "client"
     ORGANISATION = "organisation"
 
@@ -65,12 +68,20 @@ class Counts:
 
         Nothing else runs between the test and the count: this is no coroutine.
         """
-        keys = _keys(caller)
-        reached = [limit for limit in self._of(uses) if not self._limiter.test(limit.share, *_key(limit, keys))]
+        return self._take(list(self._of(uses)), _keys(caller))
+
+    def take_of_refused(self, known: KnownCaller) -> Exceeded | None:
+        """Count one request of somebody who may not ask here, as the person that they are and nothing else: what they
+        say of their organisation wasn't accepted, and must not use up the room of those who work there."""
+        limits = [limit for limit in self._limits[Use.REQUEST] if limit.scope is Scope.PERSON]
+        return self._take(limits, {Scope.PERSON: person_key(known)})
+
+    def _take(self, limits: Sequence[_Limit], keys: Mapping[Scope, str]) -> Exceeded | None:
+        reached = [limit for limit in limits if not self._limiter.test(limit.share, *_key(limit, keys))]
         if reached:
             first = reached[0]
             return Exceeded(first.use, first.scope, first.said, max(self._seconds(limit, keys) for limit in reached))
-        for limit in self._of(uses):
+        for limit in limits:
             self._limiter.hit(limit.share, *_key(limit, keys))
         return None
 
@@ -87,17 +98,28 @@ def _limits_of(settings: FairUseSettings, workers: int) -> Mapping[Use, tuple[_L
     return MappingProxyType(
         {
             use: tuple(
-                _Limit(use, scope, _said(item), _share(item, workers))
+                _Limit(use, scope, _said(item), _share(use, item, workers))
                 for scope in Scope
-                for item in windows(getattr(getattr(settings, use), scope))
+                for item in _windows(getattr(settings, use), scope)
             )
             for use in Use
         }
     )
 
 
-def _share(item: RateLimitItem, workers: int) -> RateLimitItem:
-    amount = max(math.ceil(item.amount / workers), min(item.amount, _LEAST_SHARE))
+def _windows(budget: Budget, scope: Scope) -> list[RateLimitItem]:
+    if scope is Scope.CLIENT_IN_ORGANISATION and budget.client_in_organisation is None:
+        return [_divided(item, 2) for item in windows(budget.organisation)]
+    return windows(getattr(budget, scope))
+
+
+def _share(use: Use, item: RateLimitItem, workers: int) -> RateLimitItem:
+    least = _LEAST_SHARE_OF_REQUESTS if use is Use.REQUEST else _LEAST_SHARE
+    return _divided(item, workers, min(item.amount, least))
+
+
+def _divided(item: RateLimitItem, by: int, least: int = 1) -> RateLimitItem:
+    amount = max(math.ceil(item.amount / by), least)
     return type(item)(amount, item.multiples)
 
 
@@ -106,10 +128,16 @@ def _said(item: RateLimitItem) -> str:
     return f"{item.amount} per {window}"
 
 
+def person_key(caller: Caller | KnownCaller) -> str:
+    """One person of one issuer, whichever of their roles they use; a client, where it is a system without a person."""
+    return json.dumps([caller.issuer, caller.user_id] if caller.user_id else [caller.issuer, "", caller.client_id])
+
+
 def _keys(caller: Caller) -> Mapping[Scope, str]:
-    """A person is counted whichever of their roles they use, and a client whoever uses it."""
+    """A client is counted whoever uses it; in an organisation, whoever there uses it."""
     return {
-        Scope.PERSON: json.dumps([caller.issuer, caller.user_id]),
+        Scope.PERSON: person_key(caller),
+        Scope.CLIENT_IN_ORGANISATION: json.dumps([caller.issuer, caller.client_id, caller.organisation]),
         Scope.CLIENT: json.dumps([caller.issuer, caller.client_id]),
         Scope.ORGANISATION: caller.organisation,
     }

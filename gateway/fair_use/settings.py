@@ -36,13 +36,18 @@ def windows(text: str) -> list[RateLimitItem]:
 
 
 class Budget(BaseModel):
-    """How much of one kind of request a person, an application and an organisation may make."""
+    """How much of one kind of request a person, an application and an organisation may make.
+
+    `client_in_organisation` is for one application's requests out of one organisation, so that one that runs wild meets
+    its own limit before everybody else there is refused; without it, half of the organisation's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     person: Limits
     client: Limits
     organisation: Limits
+    client_in_organisation: Limits | None = None
 
 
 class FairUseSettings(BaseModel):

@@ -15,8 +15,9 @@ from typing import Final
 from gateway import log
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
-from gateway.caller.model import Caller
+from gateway.caller.model import Caller, KnownCaller
 from gateway.errors import GatewayError, TooMany
+from gateway.fair_use.count import person_key
 from gateway.store.moments import Clock
 
 EVERY: Final = timedelta(minutes=1)
@@ -27,12 +28,18 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class _Storm:
     """One caller's refusals since the last row: how many by rule, and what the next row names."""
 
-    caller: Caller
+    key: str
+    caller: Caller | KnownCaller
     begun: datetime
     latest: TooMany
     request_id: str
     door: str
     uncounted: Counter[str] = field(default_factory=Counter)
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its minute is. A clock that was set back makes that minute begin anew, and none longer."""
+        self.begun = min(self.begun, now)
+        return now >= self.begun + EVERY
 
 
 class Storms:
@@ -44,30 +51,31 @@ class Storms:
         self._storms: dict[str, _Storm] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def refused(self, error: TooMany, caller: Caller, request_id: str, door: str) -> None:
+    async def refused(self, error: TooMany, caller: Caller | KnownCaller, request_id: str, door: str) -> None:
         """The first refusal of a caller is a row before it's an answer, and so is the first of every later minute.
         The others are counted, into the next row. Raises AuditUnavailable."""
-        storm = self._storms.get(caller.key)
+        key = _key(caller)
+        storm = self._storms.get(key)
         if storm is not None:
             storm.latest, storm.request_id, storm.door = error, request_id, door
             storm.uncounted[error.rule] += 1
-            if self._clock() < storm.begun + EVERY:
+            if not storm.is_over(self._clock()):
                 error.journalled = 0  # counted: nobody further out writes it as a row of its own
                 return
         else:
-            storm = _Storm(caller, self._clock(), error, request_id, door, Counter({error.rule: 1}))
-            self._storms[caller.key] = storm
+            storm = _Storm(key, caller, self._clock(), error, request_id, door, Counter({error.rule: 1}))
+            self._storms[key] = storm
             self._watch()
         error.journalled = await self._write(storm)
 
     async def tidy(self) -> None:
         """Write what was counted of each storm whose minute is over; forget those that are over themselves."""
-        over = [storm for storm in self._storms.values() if self._clock() >= storm.begun + EVERY]
+        over = [storm for storm in self._storms.values() if storm.is_over(self._clock())]
         for storm in over:
             if storm.uncounted:
                 await self._write_in_peace(storm)
             else:
-                self._storms.pop(storm.caller.key, None)
+                self._storms.pop(storm.key, None)
 
     async def aclose(self) -> None:
         """Write what was counted until now."""
@@ -110,6 +118,11 @@ class Storms:
         while self._storms:
             await asyncio.sleep(EVERY.total_seconds())
             await self.tidy()
+
+
+def _key(caller: Caller | KnownCaller) -> str:
+    """A caller in one role. Somebody who was refused in whichever role is one storm: they could name any."""
+    return caller.key if isinstance(caller, Caller) else person_key(caller)
 
 
 def _told(counted: Counter[str], latest: TooMany) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from gateway.caller.model import Caller
+from gateway.caller.model import Caller, KnownCaller
 from gateway.errors import TooMany
 from gateway.fair_use.count import Counts, Exceeded, Scope, Use
 from gateway.fair_use.storms import Storms
@@ -16,6 +16,7 @@ _WHAT: Final = {
 }
 _WHO: Final = {
     Scope.PERSON: "You have made",
+    Scope.CLIENT_IN_ORGANISATION: "Those in your organisation who use this application have made",
     Scope.CLIENT: "Those who use this application have made",
     Scope.ORGANISATION: "Those who work in your organisation have made",
 }
@@ -49,6 +50,18 @@ class FairUse:
         await self._storms.refused(error, caller, request_id, door)
         raise error
 
+    async def demand_of_refused(self, known: KnownCaller, request_id: str, door: str) -> None:
+        """Count one request of somebody who is known and may not ask, before that refusal is a row of its own: without
+        a limit, a good token of somebody without a role could fill the journal.
+
+        Raises as `demand` does. No privacy officer is told: such a person is shown nothing, however often they ask.
+        """
+        exceeded = self._counts.take_of_refused(known)
+        if exceeded is not None:
+            error = _too_many(exceeded)
+            await self._storms.refused(error, known, request_id, door)
+            raise error
+
     async def aclose(self) -> None:
         """Journal the refusals that were only counted until now."""
         await self._storms.aclose()
@@ -59,7 +72,7 @@ def _too_many(exceeded: Exceeded) -> TooMany:
     return TooMany(
         f"{_WHO[exceeded.scope]} more {what} than fair use allows, so nothing was done. Try again in {seconds} "
         f"second{'' if seconds == 1 else 's'}.",
-        rule=f"fair-use.{exceeded.scope}",
+        rule=f"fair-use.{exceeded.scope.replace('_', '-')}",
         detail=f"{what}: {exceeded.limit}",
         retry_after=seconds,
     )

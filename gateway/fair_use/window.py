@@ -25,7 +25,11 @@ class _Window:
         self.seconds = seconds
 
     def forget(self, now: float) -> None:
-        """Let go of what doesn't count any more."""
+        """Let go of what doesn't count any more. What seems to be yet to come was counted before the clock was set
+        back: it counts as of now, so that nobody waits longer than the window for it, and moments stay in order."""
+        if self.moments and self.moments[-1] > now:
+            first = bisect_right(self.moments, now)
+            self.moments[first:] = [now] * (len(self.moments) - first)
         del self.moments[: bisect_right(self.moments, now - self.seconds)]
 
 
@@ -55,7 +59,7 @@ class Windows(Storage, MovingWindowSupport):
             window = self._kept[key] = _Window(expiry)
         if len(window.moments) + amount > limit:
             return False
-        # A clock that was set back must not put moments out of order.
+        # Read again, it may have been set back since: moments must stay in order.
         moment = max(self._clock(), window.moments[-1]) if window.moments else self._clock()
         window.moments += [moment] * amount
         return True

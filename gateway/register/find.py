@@ -136,6 +136,7 @@ class People:
         try:
             caller = await self.callers.identify(presented)
         except CallerRefused as error:
+            await self.fair_use.demand_of_refused(error.known, seeking.request_id, seeking.door)
             await self.journal.refuse(error, error.known, seeking.request_id, seeking.door)
             raise
         await self.fair_use.demand(caller, seeking.request_id, seeking.door, Use.REQUEST, Use.PERSON_SEARCH)

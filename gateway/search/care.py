@@ -26,12 +26,14 @@ def _always(_: Resource) -> bool:
 
 
 _ABATEMENT: Final = ("abatementDateTime", "abatementPeriod")
+_ACTIVE: Final = frozenset({"active", "recurrence", "relapse"})
 _OVER: Final = frozenset({"completed", "stopped", "cancelled", "entered-in-error", "not-taken"})
 
 
 def _unended(resource: Resource) -> bool:
     """Whatever its clinical status, and also where it ended at a time that nobody can compare (an age, some words)."""
-    return _first(resource, _ABATEMENT) is None
+    has_ended = _first(resource, _ABATEMENT) is not None
+    return not has_ended or any(code in _ACTIVE for _, code in codings(resource.get("clinicalStatus")))
 
 
 def _still_given(resource: Resource) -> bool:

@@ -9,6 +9,7 @@ from connectors.sdk.model import SUPPORTING_TYPES, Findings, Resource
 from gateway.search.match import AnyShown
 from gateway.search.page import Page
 from gateway.search.query import Query, Shown, Summary
+from gateway.search.references import references_in
 from gateway.search.summary import shaped
 from gateway.search.supporting import Include
 from gateway.search.tokens import values
@@ -38,7 +39,7 @@ def referred(page: Page[AnyShown], lookup: Callable[[str], AnyShown | None]) -> 
         if query.includes is not None:
             _add(_asked_for(query.includes, resource), lookup, found)
         else:
-            _follow(_references(resource) if cut else _mentions(item), lookup, found)
+            _follow(references_in(resource) if cut else _mentions(item), lookup, found)
     return list(found.values())
 
 
@@ -85,19 +86,5 @@ def _mentions(item: Shown) -> Iterable[str]:
     """
     findings: Findings | None = getattr(item, "findings", None)
     if findings is None:
-        return _references(item.resource)
+        return references_in(item.resource)
     return [str(reference.get("reference", "")) for reference in findings.references]
-
-
-def _references(value: object) -> Iterator[str]:
-    """Every `reference` in a resource, in document order, without recursion: data may be deep."""
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, dict):
-            reference = current.get("reference")
-            if isinstance(reference, str):
-                yield reference
-            stack.extend(inner for inner in reversed(current.values()) if isinstance(inner, (dict, list)))
-        elif isinstance(current, list):
-            stack.extend(inner for inner in reversed(current) if isinstance(inner, (dict, list)))

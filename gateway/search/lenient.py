@@ -23,14 +23,19 @@ _WHOSE: Final = frozenset({
     "death-date", "deceased", "link", "individual", "beneficiary", "member", "actor", "person", "related-person",
     "general-practitioner", "organization", "nhs-number", "nhsnumber",
 })  # fmt: skip
-_WHOLE_QUESTIONS: Final = frozenset({"_has", "_filter", "_query", "_text", "_content", "_list", "_cursor", "_type"})
+_ABOUT_WHOM: Final = ("patient", "subject", "nhs", "surname", "dob", "postcode")
+_WHOLE_QUESTIONS: Final = frozenset(
+    {"_has", "_filter", "_query", "_text", "_content", "_list", "_cursor", "_type", "_page", "_offset", "page"}
+)
 
 Pairs = Sequence[tuple[str, str]]
 
 
 def may_ignore(name: str) -> bool:
     """True for a plain name (no modifier, no chain) that doesn't say whose record it is, whatever its letter case."""
-    return bool(_PLAIN.fullmatch(name)) and name.casefold() not in _WHOSE | _WHOLE_QUESTIONS
+    plain = name.casefold()
+    says_whose = plain in _WHOSE or plain.replace("-", "").replace("_", "").startswith(_ABOUT_WHOM)
+    return bool(_PLAIN.fullmatch(name)) and not says_whose and plain not in _WHOLE_QUESTIONS
 
 
 def without_unknown(

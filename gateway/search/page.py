@@ -31,7 +31,7 @@ from gateway.search.refuse import wrong_cursor
 SEARCH_PAGE: Final = 50
 EVERYTHING_PAGE: Final = 5000
 CURSOR_SECONDS: Final = 15 * 60
-_VERSION: Final = 2
+_VERSION: Final = 3
 _GAVE: Final = frozenset({Outcome.ANSWERED, Outcome.PARTIAL})
 
 
@@ -90,7 +90,8 @@ class Pager:
         query = parse_everything(state["p"], pairs) if state["p"] else parse(state["t"], pairs)
         if isinstance(query, Continuation):
             raise wrong_cursor("belongs to another search.")
-        return replace(query, position=Position(state["a"], state["s"]), count=continuation.count or query.count)
+        position, ignored = Position(state["a"], state["s"]), tuple(state["i"])
+        return replace(query, position=position, ignored=ignored, count=continuation.count or query.count)
 
     @staticmethod
     def _of_this_search(state: dict[str, Any], continuation: Continuation) -> bool:
@@ -130,6 +131,7 @@ class Pager:
             "q": query.pairs,
             "a": position.after,
             "s": position.said,
+            "i": query.ignored,
             "at": self._now(),
         }
         return f"{self._path(query)}?_cursor={self._sealer.seal_cursor(state, bound_to)}"

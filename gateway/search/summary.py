@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import Resource
 from gateway.search.query import Summary
+from gateway.search.references import references_in
 from gateway.search.supporting import READABLE
 
 SUBSETTED: Final = MappingProxyType(
@@ -87,7 +88,21 @@ def shaped(resource: Resource, summary: Summary = Summary.FALSE, elements: tuple
         return _tagged({name: value for name, value in resource.items() if name != "text"})
     wanted = _wanted(shape, summary, elements)
     # A primitive's extensions stand beside it, under its name with an underscore.
-    return _tagged({name: value for name, value in resource.items() if name.removeprefix("_") in wanted})
+    left = {name: value for name, value in resource.items() if name.removeprefix("_") in wanted}
+    return _tagged(left if "contained" in left else _with_contained(left, resource.get("contained", ())))
+
+
+def _with_contained(left: Resource, contained: Any) -> Resource:
+    """With what it still refers to within itself: else a prescription would have lost the name of its medicine."""
+    parts = {f"#{part.get('id')}": part for part in contained if isinstance(part, dict)}
+    wanted: set[str] = set()
+    waiting: list[Any] = [left]
+    while waiting and parts:
+        for reference in references_in(waiting.pop()):
+            if reference in parts and reference not in wanted:
+                wanted.add(reference)
+                waiting.append(parts[reference])
+    return {**left, "contained": [parts[name] for name in parts if name in wanted]} if wanted else left
 
 
 def _wanted(shape: _Shape, summary: Summary, elements: tuple[str, ...]) -> frozenset[str]:

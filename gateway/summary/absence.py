@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from connectors.sdk.model import Gap, Item, Outcome, Section
+from connectors.sdk.model import Gap, Item, Outcome, Resource, Section
 from gateway.allergies import is_no_known_allergy
 from gateway.compared import UNREADABLE
 from gateway.manifest import AllergyState, Manifest, ManifestLine
@@ -29,6 +29,7 @@ _STATES_NONE: Final = {
 }
 """Codes with which a source states that there is none (IPS, absence of information mappings). For allergies
 `gateway.allergies` knows more, and decides."""
+_VOID: Final = frozenset({"refuted", "entered-in-error", "inactive", "resolved", "remission", "stopped", "not-taken"})
 _CODED: Final = ("code", "medicationCodeableConcept", "vaccineCode")
 
 
@@ -100,7 +101,17 @@ def _states_none(section: Section, item: Item) -> bool:
         return False
 
 
+def _is_taken_back(resource: Resource) -> bool:
+    """A statement that was wrong, is over, or says the opposite states nothing."""
+    statuses = (resource.get(name, {}) for name in ("verificationStatus", "clinicalStatus"))
+    said = {coding.get("code") for status in statuses for coding in status.get("coding", ())}
+    void = resource.get("status") in _VOID or resource.get("doNotPerform") is True
+    return void or bool(said & _VOID)
+
+
 def _is_coded_none(section: Section, item: Item) -> bool:
+    if _is_taken_back(item.resource):
+        return False
     codes = _STATES_NONE.get(section, frozenset())
     concepts = [item.resource[name] for name in _CODED if name in item.resource]
     codings = [coding for concept in concepts for coding in concept.get("coding", ())]
@@ -129,8 +140,8 @@ class _Sources:
         lines = manifest.lines
         asked = [line for line in lines if section in manifest.asked_of.get(line.source, frozenset())]
         self.withheld = [line for line in lines if self._is_withheld(line)]
-        self.suspended = [line for line in lines if line.gaps.get(section) is Gap.NOT_ASKED]
-        self.unread = [line for line in lines if section in line.gaps and line not in self.withheld + self.suspended]
+        self.not_asked = [line for line in lines if line.gaps.get(section) is Gap.NOT_ASKED]
+        self.unread = [line for line in lines if section in line.gaps and line not in self.withheld + self.not_asked]
         self.whole = [line for line in asked if not line.lacks(section)]
 
     def _is_withheld(self, line: ManifestLine) -> bool:
@@ -145,7 +156,7 @@ class _Sources:
             return Why.UNAVAILABLE
         if self.withheld or limits.partly:
             return Why.WITHHELD
-        return Why.NOTHING_RECORDED if self.whole and not self.suspended else Why.NOT_ASKED
+        return Why.NOTHING_RECORDED if self.whole and not self.not_asked else Why.NOT_ASKED
 
     def sentences(self, *, stated: bool, limits: Limits) -> Iterable[str]:
         """Who answered, and for each kind of gap who left it."""
@@ -153,13 +164,13 @@ class _Sources:
             yield f"Could not be read: {_names(self.unread)}. There may be more."
         if self.withheld:
             yield f"Withheld by {_names(self.withheld)}.{_own_words(self.withheld, self._section)}"
-        if self.suspended:
-            yield f"Not asked: {_names(self.suspended)}, suspended from Connect Care. There may be more."
+        if self.not_asked:
+            yield f"Not asked: {_names(self.not_asked)}. There may be more; why is said at the end."
         if limits.partly:
             yield f"Withheld: {limits.partly}"
         if self.whole:
             yield f"{'Stated or asked' if stated else 'Asked, and answered whole'}: {_names(self.whole, _no_record)}."
-        elif not (self.unread or self.withheld or self.suspended):
+        elif not (self.unread or self.withheld or self.not_asked):
             yield "Not asked: no organisation that takes part for this patient holds such records."
         if self._limited and self.whole:
             yield "This is among what may be shown to you; what is never shown to you is said at the end."

@@ -108,9 +108,14 @@ def _medicine_facts(it: Json) -> Facts:
         ("Status reason", _one_or_many(it.get("statusReason"))),
         ("Dosage", said),
         ("Dose", structured if structured != said else ""),
+        ("Route", joined(", ", dict.fromkeys(concept(dosage.get("route")) for dosage in _dosages(it)))),
         ("Reason", concepts(it.get("reasonCode"))),
         ("Note", notes(it.get("note"))),
     )
+
+
+def _dosages(it: Json) -> Iterable[Json]:
+    return it.get("dosage") or it.get("dosageInstruction") or ()
 
 
 def _one_or_many(found: Any) -> str:

@@ -236,12 +236,24 @@ class TestLenient:
         assert "`colour`, `_include`" in outcome(answer.json())[0]
         assert link(answer, "self").endswith(f"/Observation?patient={GRACE}&_count=3")
         assert answer.headers["Preference-Applied"] == "handling=lenient"
-        assert "Preference-Applied" not in (await stack.get(link(answer, "next"))).headers
+        following = await stack.get(link(answer, "next"))
+        assert "Preference-Applied" not in following.headers
+        assert "`colour`, `_include`" in outcome(following.json())[0], "the question is as wide on the next page"
         Bundle.model_validate_json(answer.content)
 
     @pytest.mark.parametrize(
         "more",
-        ["subject=x", "code:not=x", "encounter.date=2024", "_has:Condition:patient:code=1", "_filter=x", "date=x"],
+        [
+            "subject=x",
+            "patientId=x",
+            "NHS-No=x",
+            "_offset=3",
+            "code:not=x",
+            "encounter.date=2024",
+            "_has:Condition:patient:code=1",
+            "_filter=x",
+            "date=x",
+        ],
     )
     async def test_what_says_whose_or_asks_through_others_is_refused(self, stack: Stack, more: str) -> None:
         answer = await stack.get(f"/fhir/R4/Observation?patient={GRACE}&{more}", headers=LENIENT)

@@ -10,9 +10,10 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from gateway.allergies import denied_by
 from tests.conformance.granular_world import OF_OBSERVATION, OTHER, PATIENT, categories, sandbox
 from tests.conformance.granular_world import resources as held
-from tests.flow.stack import Stack, outcome, resources, running, told
+from tests.flow.stack import TOMASZ, Stack, outcome, resources, running, told
 
 LABORATORY: Final = f"user/Observation.rs?category={OF_OBSERVATION}|laboratory"
 SCOPES: Final = (LABORATORY, "user/DiagnosticReport.rs", "user/Patient.rs", "user/Practitioner.rs")
@@ -135,6 +136,18 @@ async def test_allergies_of_which_only_some_may_be_shown_are_never_none(world: S
         bundle = (await get(world, f"/fhir/R4/AllergyIntolerance?patient={patient}", *scopes)).json()
         assert resources(bundle, "AllergyIntolerance") == []
         assert any(text.startswith("Allergies unavailable") for text in outcome(bundle))
+
+
+async def test_no_statement_of_none_passes_a_scope_that_leaves_allergies_out(tmp_path: Path) -> None:
+    """The scope lets the statement through, and an allergy without a clinical status not."""
+    asked, part = f"/fhir/R4/AllergyIntolerance?patient={TOMASZ}", "user/AllergyIntolerance.rs?clinical-status=active"
+    async with running(tmp_path) as stack:
+        await stack.agree(TOMASZ)
+        whole = resources((await get(stack, asked, "user/*.rs")).json(), "AllergyIntolerance")
+        assert [denied_by(each) for each in whole] == ["any", "any"]
+        found = (await get(stack, asked, part, "user/Patient.rs")).json()
+    assert resources(found, "AllergyIntolerance") == []
+    assert any(text.startswith("Allergies unavailable") for text in outcome(found))
 
 
 async def test_a_patient_scope_opens_the_patient_in_context_and_nobody_else(world: Stack) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.audit.row import Kind, Row
-from gateway.caller.model import Role
+from gateway.caller.model import KnownCaller, Role
 from gateway.errors import AuditUnavailable, TooMany
 from gateway.fair_use.count import Counts, Exceeded, Scope, Use
 from gateway.fair_use.settings import Budget, FairUseSettings
@@ -22,10 +22,13 @@ from gateway.fair_use.use import FairUse
 from gateway.fair_use.window import Windows
 from tests.unit.desk.room import NURSE, Room
 
-WIDE = Budget(person="1000 per minute", client="1000 per minute", organisation="1000 per minute")
+MUCH = "1000 per minute"
+WIDE = Budget(person=MUCH, client=MUCH, organisation=MUCH, client_in_organisation=MUCH)
 COLLEAGUE = replace(NURSE, user_id="555000000002", role_profile_id="555100000002")
 ELSEWHERE = replace(COLLEAGUE, organisation="RPG")
 OTHER_CLIENT = replace(COLLEAGUE, client_id="another")
+ROLELESS = KnownCaller(issuer=NURSE.issuer, token_id="t-1", user_id=NURSE.user_id, client_id=NURSE.client_id)
+SYSTEM = replace(ROLELESS, user_id="")
 
 
 def settings(**requests: str) -> FairUseSettings:
@@ -45,6 +48,13 @@ class Ground(Room):
     async def ask(self, caller: Any = NURSE, *uses: Use, request: str = "r-1") -> TooMany | None:
         try:
             await self.fair_use.demand(caller, request, "GET /x", *(uses or (Use.REQUEST,)))
+        except TooMany as error:
+            return error
+        return None
+
+    async def turn_away(self, known: KnownCaller, request: str = "r-1") -> TooMany | None:
+        try:
+            await self.fair_use.demand_of_refused(known, request, "GET /x")
         except TooMany as error:
             return error
         return None
@@ -130,6 +140,61 @@ async def test_a_client_and_an_organisation_are_counted_whoever_asks(
     await ground.store.aclose()
 
 
+async def test_a_client_that_runs_wild_leaves_room_in_its_organisation(tmp_path: Path) -> None:
+    given = settings(organisation="9 per minute", client="8 per minute").model_dump()
+    given["requests"]["client_in_organisation"] = None
+    ground = Ground(tmp_path, FairUseSettings.model_validate(given))
+    for number in range(5):
+        assert await ground.ask(replace(NURSE, user_id=str(number))) is None, "half of nine, rounded up"
+    error = await ground.ask()
+    assert error is not None
+    assert (error.rule, error.detail) == ("fair-use.client-in-organisation", "requests: 5 per minute")
+    assert "Those in your organisation who use this application" in error.told
+    assert await ground.ask(OTHER_CLIENT) is None
+    assert await ground.ask(ELSEWHERE) is None
+    await ground.fair_use.aclose()
+    await ground.store.aclose()
+
+
+def test_a_clients_own_limit_in_an_organisation_can_be_set() -> None:
+    counts = Counts(settings(client_in_organisation="2 per minute"), lambda: 1.0, workers=1)
+    assert [counts.take(NURSE, [Use.REQUEST]) for _ in range(2)] == [None, None]
+    exceeded = counts.take(COLLEAGUE, [Use.REQUEST])
+    assert exceeded == Exceeded(Use.REQUEST, Scope.CLIENT_IN_ORGANISATION, "2 per minute", 60)
+
+
+async def test_who_may_not_ask_is_counted_as_the_person_that_they_are(ground: Ground) -> None:
+    assert await ground.ask() is None
+    elsewhere = replace(ROLELESS, organisation="X99", role_profile_id="5")
+    assert [await ground.turn_away(each) for each in (ROLELESS, elsewhere)] == [None, None]
+    for number in range(40):
+        error = await ground.turn_away(replace(elsewhere, role_profile_id=str(number)), f"r-{number}")
+        assert error is not None
+        assert (error.rule, error.headers) == ("fair-use.person", {"Retry-After": "60"})
+    [row] = await ground.rows()
+    assert row.who is not None
+    assert (row.status, row.request_id, row.who.user_id) == (429, "r-0", NURSE.user_id)
+    await ground.volume.settled()
+    assert await ground.kinds() == []
+    assert await ground.ask(COLLEAGUE) is None
+    assert await ground.turn_away(SYSTEM) is None, "a system without a person is counted by its client"
+
+
+async def test_who_may_not_ask_uses_up_nobody_elses_room(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, settings(client="2 per minute", organisation="2 per minute"))
+    for _ in range(20):
+        assert await ground.turn_away(replace(ROLELESS, organisation=NURSE.organisation)) is None
+    assert await ground.ask() is None
+    await ground.store.aclose()
+
+
+async def test_systems_without_a_person_are_counted_by_client(ground: Ground) -> None:
+    assert [await ground.turn_away(SYSTEM) for _ in range(3)] == [None] * 3
+    assert await ground.turn_away(SYSTEM) is not None
+    assert await ground.turn_away(replace(SYSTEM, client_id="another")) is None
+    assert await ground.turn_away(replace(SYSTEM, user_id=SYSTEM.client_id, client_id="another")) is None
+
+
 async def test_searches_for_people_are_counted_by_themselves_and_as_requests(tmp_path: Path) -> None:
     given = settings(person="4 per minute").model_copy(
         update={"person_searches": WIDE.model_copy(update={"person": "2 per minute"})}
@@ -150,12 +215,22 @@ async def test_searches_for_people_are_counted_by_themselves_and_as_requests(tmp
 
 
 async def test_a_worker_holds_its_share_and_never_less_than_a_few(tmp_path: Path) -> None:
-    counts = Counts(settings(person="90 per minute"), lambda: 1.0, workers=4)
-    assert [counts.take(NURSE, [Use.REQUEST]) for _ in range(23)] == [None] * 23
-    assert counts.take(NURSE, [Use.REQUEST]) == Exceeded(Use.REQUEST, Scope.PERSON, "90 per minute", 60)
+    counts = Counts(settings(person="290 per minute"), lambda: 1.0, workers=4)
+    assert [counts.take(NURSE, [Use.REQUEST]) for _ in range(73)] == [None] * 73
+    assert counts.take(NURSE, [Use.REQUEST]) == Exceeded(Use.REQUEST, Scope.PERSON, "290 per minute", 60)
     few = Counts(settings(person="12 per minute"), lambda: 1.0, workers=64)
-    assert [few.take(NURSE, [Use.REQUEST]) for _ in range(5)] == [None] * 5
+    assert [few.take(NURSE, [Use.REQUEST]) for _ in range(12)] == [None] * 12
     assert few.take(NURSE, [Use.REQUEST]) is not None
+
+
+@pytest.mark.parametrize(("use", "least"), [(Use.REQUEST, 60), (Use.PERSON_SEARCH, 5), (Use.BEST_INTERESTS, 5)])
+def test_one_worker_of_many_lets_whole_batches_through(use: Use, least: int) -> None:
+    counts = Counts(FairUseSettings(), lambda: 1.0, workers=64)
+    caller = replace(NURSE, client_id="theirs")
+    assert [counts.take(caller, [use]) for _ in range(least)] == [None] * least
+    exceeded = counts.take(caller, [use])
+    assert exceeded is not None
+    assert exceeded.scope is Scope.PERSON
 
 
 async def test_a_storm_is_one_row_a_minute_that_counts_the_rest(ground: Ground) -> None:
@@ -190,6 +265,20 @@ async def test_a_storm_that_lasts_writes_at_the_turn_of_each_minute(ground: Grou
     await ground.storms.aclose()
     last = (await ground.rows())[-1]
     assert sum(counted) + int(last.detail.split(": ")[1].split(" ")[0]) == 178, "180, less the two that had room"
+
+
+async def test_a_clock_set_back_an_hour_locks_nobody_out_and_silences_no_storm(ground: Ground) -> None:
+    for _ in range(4):
+        await ground.ask()
+    assert len(await ground.rows()) == 1
+    ground.now -= timedelta(hours=1)
+    error = await ground.ask()
+    assert error is not None
+    assert error.headers == {"Retry-After": "60"}
+    ground.now += timedelta(minutes=1)
+    assert [await ground.ask() for _ in range(2)] == [None, None], "five an hour: three of them were counted before"
+    assert await ground.ask() is not None
+    assert len(await ground.rows()) == 2, "the next minute's row, an hour before the first by the clock"
 
 
 async def test_requests_at_the_same_moment_write_one_row(ground: Ground) -> None:
@@ -242,8 +331,8 @@ def test_windows_forget_and_a_clock_set_back_breaks_nothing() -> None:
     assert not windows.acquire_entry("b", 1, 60, amount=2)
     now[0] = 990.0
     assert windows.acquire_entry("a", 2, 60)
-    assert windows.get_moving_window("a", 2, 60) == (1000.0, 2)
-    assert windows.get_expiry("a") == 1060.0
+    assert windows.get_moving_window("a", 2, 60) == (990.0, 2)
+    assert windows.get_expiry("a") == 1050.0
     assert (windows.get("a"), windows.get("c"), windows.check()) == (2, 0, True)
     assert windows.get_expiry("c") == 990.0
     now[0] = 1061.0

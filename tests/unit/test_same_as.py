@@ -14,6 +14,7 @@ from fhir.resources.R4B.linkage import Linkage
 
 from connectors.sdk.bundle import read_resource
 from connectors.sdk.model import ODS_SYSTEM, Item, Resource, Section
+from gateway.compared import OF_ENTRIES
 from gateway.merge import Record
 from gateway.same_as import Group, as_linkage, same_as
 from tests.unit.pipeline import (
@@ -556,3 +557,58 @@ def test_groups_and_reasons_are_the_same_in_every_process() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(printed) == 1
+
+
+@pytest.mark.parametrize(
+    ("dosage", "said"),
+    [
+        (
+            {
+                "doseAndRate": [{"doseQuantity": {"comparator": "<", "value": 2, "unit": "tablet"}}],
+                "timing": {
+                    "repeat": {
+                        "frequency": 1,
+                        "frequencyMax": 4,
+                        "period": 4,
+                        "periodMax": 6,
+                        "periodUnit": "h",
+                        "dayOfWeek": ["mon"],
+                        "boundsDuration": {"value": 5, "unit": "d"},
+                    }
+                },
+                "maxDosePerPeriod": {
+                    "numerator": {"value": 8, "unit": "tablet"},
+                    "denominator": {"value": 24, "unit": "h"},
+                },
+            },
+            "<2 tablet, 1 to 4 per 4 to 6 h, mon, for 5 d, at most 8 tablet in 24 h",
+        ),
+        (
+            {
+                "doseAndRate": [
+                    {
+                        "rateRatio": {
+                            "numerator": {"value": 1, "unit": "mg"},
+                            "denominator": {"value": 1, "unit": "h"},
+                        }
+                    }
+                ]
+            },
+            "1 mg per 1 h",
+        ),
+        (
+            {"timing": {"repeat": {"duration": 30, "durationUnit": "min", "count": 3}, "event": ["2026-11-01"]}},
+            "over 30 min, 3 times in all, 2026-11-01",
+        ),
+        (
+            {"timing": {"repeat": {"boundsPeriod": {"start": "2026-11-01", "end": "2026-11-05"}}}},
+            "from 2026-11-01 until 2026-11-05",
+        ),
+        (
+            {"timing": {"repeat": {"offset": 30, "when": ["ACM"]}}, "maxDosePerAdministration": {"value": 2}},
+            "ACM, 30 min from it, at most 2 at once",
+        ),
+    ],
+)
+def test_a_structured_dose_is_put_into_words_whole(dosage: dict[str, Any], said: str) -> None:
+    assert OF_ENTRIES["dose"]({"dosage": [dosage]}) == said

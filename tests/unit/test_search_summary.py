@@ -92,6 +92,25 @@ def test_a_supporting_resource_is_cut_where_it_is_read_and_other_types_pass_whol
     assert shaped({}, Summary.TRUE) == {}
 
 
+def test_what_is_left_keeps_what_it_refers_to_within_itself() -> None:
+    medication = {"resourceType": "Medication", "id": "m", "manufacturer": {"reference": "#o"}}
+    contained = [medication, {"resourceType": "Organization", "id": "o"}, {"resourceType": "Practitioner", "id": "p"}]
+    request = {
+        "resourceType": "MedicationRequest",
+        "id": "1",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/1"},
+        "medicationReference": {"reference": "#m"},
+        "recorder": {"reference": "#p"},
+        "contained": contained,
+    }
+    for cut in (shaped(request, Summary.TRUE), shaped(request, elements=("status",))):
+        assert "recorder" not in cut
+        assert cut["contained"] == contained[:2], "else nobody could tell which medicine it is"
+    assert "contained" not in shaped({**request, "medicationReference": {"reference": "Medication/2"}}, Summary.TRUE)
+
+
 def test_mandatory_elements_are_kept_for_every_type() -> None:
     mandatory = {
         "Encounter": {"status", "class"},

@@ -55,7 +55,7 @@ def coded(code: str, system: str = SNOMED) -> dict[str, Any]:
         ([line(gap=Gap.HELD_BACK)], Why.UNAVAILABLE, "Could not be read"),
         ([line(gap=Gap.IDENTITY_ALARM)], Why.UNAVAILABLE, "Could not be read"),
         ([line(gap=Gap.WITHHELD_BY_SOURCE)], Why.WITHHELD, "Withheld by Trust RJ2."),
-        ([line(gap=Gap.NOT_ASKED)], Why.NOT_ASKED, "Not asked: Trust RJ2, suspended"),
+        ([line(gap=Gap.NOT_ASKED)], Why.NOT_ASKED, "Not asked: Trust RJ2. There may be more"),
         ([line("A"), line("B", Gap.TIMED_OUT)], Why.UNAVAILABLE, "answered whole: Trust A."),
         ([line("A"), line("B", Gap.WITHHELD_BY_SOURCE)], Why.WITHHELD, "answered whole: Trust A."),
         ([line("A"), line("B", Gap.NOT_ASKED)], Why.NOT_ASKED, "answered whole: Trust A."),
@@ -128,6 +128,22 @@ def test_none_is_stated_by_a_code_alone_and_by_every_item(section: Section, body
     lacking = Manifest((ManifestLine("A", "A", Outcome.PARTIAL, {section: Gap.FAILED}),), frozenset(Section))
     assert statements_of_none(section, [none], lacking, OPEN) == []
     assert standing_of(section, found, OPEN, stated=True).why is Why.NONE_KNOWN
+
+
+@pytest.mark.parametrize(
+    "taken_back",
+    [
+        {"verificationStatus": {"coding": [{"code": "refuted"}]}},
+        {"clinicalStatus": {"coding": [{"code": "inactive"}]}},
+        {"status": "entered-in-error"},
+        {"doNotPerform": True},
+    ],
+)
+def test_a_statement_that_was_taken_back_states_nothing(taken_back: dict[str, Any]) -> None:
+    none = item("Condition", PROBLEMS, code=coded("160245001"))
+    assert statements_of_none(PROBLEMS, [none], manifest(line()), OPEN) == [none]
+    none.resource |= taken_back
+    assert statements_of_none(PROBLEMS, [none], manifest(line()), OPEN) == []
 
 
 def test_of_allergies_the_manifest_decides() -> None:
