@@ -13,16 +13,18 @@ from gateway.api.http import FORM, read_body, request_id
 from gateway.api.viewer import cookies_of, failed, once
 from gateway.caller.refusals import CallerRefused
 from gateway.choice.may import OPEN_RECORD, demand
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, GatewayError, TooMany
 from gateway.launch import context as contextual
 from gateway.launch.entered import Entered
 from gateway.launch.flow import CALLBACK
 from gateway.launch.refusals import malformed
 from gateway.web import page
-from gateway.web.viewer import VIEWER
+from gateway.web.viewer import page_of
 
 router = APIRouter(include_in_schema=False)
-_ANSWERS: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "session_state"})
+_ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
+_NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed"})
+"""Refusals of an answer that isn't of the launch under way: anybody can send a browser here with one."""
 _MOST_BYTES: Final = 32 * 1024
 
 
@@ -31,7 +33,9 @@ async def launch(request: Request) -> Response:
     """SMART EHR launch: `iss` and `launch`, from a registered EHR."""
     parts = parts_of(request)
     try:
-        asked = _asked(request, frozenset({"iss", "launch"}))
+        asked = _asked(request)
+        if not asked.keys() <= {"iss", "launch"}:
+            raise malformed("a parameter that this door doesn't take")
         address, sealed = await parts.launches.begin(asked.get("iss", ""), asked.get("launch", ""))
     except GatewayError as error:
         return await _refused(request, error)
@@ -42,14 +46,17 @@ async def launch(request: Request) -> Response:
 
 @router.get(CALLBACK)
 async def callback(request: Request) -> Response:
-    """Back from the EHR's authorize endpoint."""
+    """Back from the EHR's authorize endpoint. Parameters that it adds are ignored (RFC 6749, section 4.1.2)."""
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        entered = await parts.launches.finish(_asked(request, _ANSWERS), cookies.launch(request))
+        answer = {name: value for name, value in _asked(request).items() if name in _ANSWERS}
+        entered = await parts.launches.finish(answer, cookies.launch(request))
         response = await _begun(request, entered)
     except GatewayError as error:
         response = await _refused(request, error)
+        if error.rule in _NOT_ITS_END:
+            return response
     cookies.end_launch(response)
     return response
 
@@ -75,7 +82,7 @@ async def _begun(request: Request, entered: Entered) -> Response:
     ):
         demand(lambda action, who: parts.policy.may(action, who.role, who.organisation_type), OPEN_RECORD, caller)
     cookies = cookies_of(parts)
-    name = await parts.sessions.begin(entered.session, instead_of=cookies.session(request), until=entered.until)
+    began = await parts.sessions.begin(entered.session, instead_of=cookies.session(request), until=entered.until)
     log.event(
         "session.began",
         request_id=request_id(request),
@@ -84,30 +91,38 @@ async def _begun(request: Request, entered: Entered) -> Response:
         client_id=caller.client_id,
         door=template(request),
     )
-    response = _to(VIEWER)
-    cookies.begin_session(response, name)
+    response = _to(page_of(began.tag))
+    cookies.begin_session(response, began.name)
     return response
 
 
-def _asked(request: Request, accepted: frozenset[str]) -> Mapping[str, str]:
+def _asked(request: Request) -> Mapping[str, str]:
     try:
-        asked = once(request.scope["query_string"])
+        return once(request.scope["query_string"])
     except BadRequest as error:
         raise malformed(error.told) from error
-    if not asked.keys() <= accepted:
-        raise malformed("a parameter that this door doesn't take")
-    return asked
 
 
 async def _refused(request: Request, error: GatewayError) -> Response:
     """Whoever is refused as somebody is a row; of a stranger there is nobody to name in one. The operator's log has
     the rule of every refusal."""
     if isinstance(error, CallerRefused):
-        await parts_of(request).journal.refuse(error, error.known, request_id(request), template(request))
+        error = await _written(request, error)
     log.event(
         "launch.refused", rule=error.rule, status=error.status, request_id=request_id(request), detail=error.detail
     )
     return failed(request, error)
+
+
+async def _written(request: Request, error: CallerRefused) -> GatewayError:
+    """The refusal, once it is a row; or that too many came, whose rows are counted."""
+    parts, known = parts_of(request), (error.known, request_id(request), template(request))
+    try:
+        await parts.fair_use.demand_of_refused(*known)
+    except TooMany as many:
+        return many
+    await parts.journal.refuse(error, *known)
+    return error
 
 
 def _to(address: str) -> Response:

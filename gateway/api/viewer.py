@@ -1,5 +1,6 @@
 """`/viewer`: the record of the patient in context, for somebody whom a launch signed in. Whose record it is stands in
-the session alone: no address and no form names a patient here, so no other one can be opened."""
+the session alone: no address and no form names a patient here, so no other one can be opened. An address names the
+session whose page it is, and shows nothing in another one."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from gateway.caller.model import Caller
 from gateway.caller.presented import Presented
 from gateway.caller.refusals import CallerRefused
 from gateway.choice.model import Basis, Scope
-from gateway.errors import BadRequest, GatewayError, NoPermission
+from gateway.errors import BadRequest, GatewayError, NoPermission, Refusal
 from gateway.fair_use.count import Use
 from gateway.launch.cookies import Cookies
 from gateway.launch.refusals import forged_form
@@ -59,11 +60,13 @@ class SignedIn:
 
 
 @router.get(viewer.VIEWER)
+@router.get(viewer.PAGE)
 async def view(request: Request) -> Response:
-    """The record in context, or the question whether the patient agrees."""
+    """The record in context, or the question whether the patient agrees: on the session's own page alone."""
     try:
         _refuse_parameters(request)
         signed_in = await _signed_in(request)
+        await _require_own_page(request, signed_in)
     except GatewayError as error:
         return failed(request, error)
     try:
@@ -102,7 +105,7 @@ async def answer(request: Request) -> Response:
         )
     except GatewayError as error:
         return failed(request, error)
-    return Response(status_code=303, headers={"Location": viewer.VIEWER, **page.HEADERS})
+    return Response(status_code=303, headers={"Location": viewer.page_of(signed_in.resumed.tag), **page.HEADERS})
 
 
 @router.post(viewer.END)
@@ -138,16 +141,29 @@ def failed(request: Request, error: GatewayError) -> Response:
 
 
 async def _signed_in(request: Request) -> SignedIn:
-    """Raises NotSignedIn; CallerRefused, with its row, where they may not ask any more."""
+    """Raises NotSignedIn; CallerRefused, with its row, where they may not ask any more; TooMany where they go on."""
     parts = parts_of(request)
     resumed = await parts.sessions.resume(cookies_of(parts).session(request))
     presented = await parts.launches.presented(resumed.session)
     try:
         caller = await parts.callers.identify(presented)
     except CallerRefused as error:
+        await parts.fair_use.demand_of_refused(error.known, request_id(request), template(request))
         await parts.journal.refuse(error, error.known, request_id(request), template(request))
         raise
     return SignedIn(resumed, presented, caller)
+
+
+async def _require_own_page(request: Request, signed_in: SignedIn) -> None:
+    """Raises Refusal, with its row, for the page of another session, or of none. The row names no patient: which one
+    was meant isn't known, and the one in context wasn't asked for."""
+    parts = parts_of(request)
+    try:
+        signed_in.resumed.check_page(request.path_params.get("tag", ""))
+    except Refusal as error:
+        await parts.fair_use.demand(signed_in.caller, request_id(request), template(request), Use.REQUEST)
+        await parts.journal.refuse(error, signed_in.caller, request_id(request), template(request))
+        raise
 
 
 async def _form(request: Request, resumed: Resumed) -> dict[str, str]:

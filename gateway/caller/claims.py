@@ -141,4 +141,4 @@ def _is_bare_system(claims: Mapping[str, Any], said: Said, client_id: str) -> bo
     user, account = said.get("user_id"), claims.get("preferred_username")
     if isinstance(account, str) and account.startswith(_SERVICE_ACCOUNT):
         return True
-    return not user or client_id in (claims["sub"], user) or claims.get("gty") == "client-credentials"
+    return not user or client_id in (claims.get("sub"), user) or claims.get("gty") == "client-credentials"

@@ -53,7 +53,8 @@ def _keycloak(claims: Claims, audience: str) -> Said:
     """Attributes that are mapped to Care Identity's claims come first; else the subject, and the names of realm and
     client roles."""
     roles = claims[_ROLES] if _ROLES in claims else _role_names(claims, audience)
-    return _common(claims) | {"user_id": claims.get(_USER, claims["sub"]), "roles": roles}
+    user = claims[_USER] if _USER in claims else _subject(claims)
+    return _common(claims) | {"user_id": user, "roles": roles}
 
 
 def _role_names(claims: Claims, audience: str) -> list[Any]:
@@ -78,12 +79,13 @@ def _object(claims: Claims, name: str) -> Claims:
 def _ehr_assertion(claims: Claims, _audience: str) -> Said:
     """`sub` is the practitioner's own id. Who has no smartcard (`UNK`) is told apart by that, never by what all such
     people share."""
-    practitioner = claims.get("requesting_practitioner")
-    if not isinstance(practitioner, dict) or practitioner.get("id") != claims["sub"] or claims["sub"] == _UNKNOWN:
+    practitioner, subject = claims.get("requesting_practitioner"), _subject(claims)
+    if not isinstance(practitioner, dict) or practitioner.get("id") != subject or subject == _UNKNOWN:
         raise wrong("user_id")
-    said = {"client_id": claims["iss"]} | _common(claims)
+    # A launch states the person without the statement's own claims: its application is named by client_id then.
+    said = ({"client_id": claims["iss"]} if "iss" in claims else {}) | _common(claims)
     said |= {
-        "user_id": _identifier(practitioner, _SDS_USER) or claims["sub"],
+        "user_id": _identifier(practitioner, _SDS_USER) or subject,
         "name": _name(practitioner),
         "roles": [_role(practitioner, claims.get("requesting_organization"))],
         "purpose": _purpose(claims),
@@ -91,6 +93,13 @@ def _ehr_assertion(claims: Claims, _audience: str) -> Said:
     if "scope" not in claims and "requested_scope" in claims:
         said["scope"] = claims["requested_scope"]
     return said
+
+
+def _subject(claims: Claims) -> Any:
+    """Access tokens were refused without it already; other statements of a person need not have it."""
+    if "sub" not in claims:
+        raise wrong("sub")
+    return claims["sub"]
 
 
 def _role(practitioner: Any, organisation: Any) -> Said:

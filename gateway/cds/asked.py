@@ -107,8 +107,8 @@ def _part(resource: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _identifier(identifiers: Any, system: str) -> str:
     values = {
         one["value"]
-        for one in (identifiers if isinstance(identifiers, list) else ())
-        if isinstance(one, dict) and one.get("system") == system and isinstance(one.get("value"), str)
+        for one in _objects(identifiers)
+        if one.get("system") == system and isinstance(one.get("value"), str)
     }
     if len(values) != 1:
         raise _not_said(f"it doesn't have just one identifier of the system {system}")
@@ -117,17 +117,16 @@ def _identifier(identifiers: Any, system: str) -> str:
 
 def _job_role(role: Mapping[str, Any]) -> str:
     """A person acts in one role at a time: activities of several are never added together."""
-    concepts = role.get("code")
-    codes = {
-        coding.get("code")
-        for concept in (concepts if isinstance(concepts, list) else ())
-        if isinstance(concept, dict)
-        for coding in (concept.get("coding") or ())
-        if isinstance(coding, dict) and coding.get("system") == JOB_ROLE_SYSTEM
-    }
-    if len(codes) != 1:
+    codings = [coding for concept in _objects(role.get("code")) for coding in _objects(concept.get("coding"))]
+    codes = [coding.get("code") for coding in codings if coding.get("system") == JOB_ROLE_SYSTEM]
+    named = {code for code in codes if isinstance(code, str)}
+    if len(named) != 1 or not all(isinstance(code, str) for code in codes):
         raise _not_said(f"it doesn't have just one code of the system {JOB_ROLE_SYSTEM}")
-    return str(codes.pop())
+    return named.pop()
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _not_said(why: str) -> BadRequest:

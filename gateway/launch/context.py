@@ -74,6 +74,7 @@ class Contexts:
         session = Session(
             system=by.name,
             counts_as=by.counts_as,
+            registration=by.registration,
             nhs_number=nhs_number,
             csrf=new_csrf(),
             claims=dict(person.claims),

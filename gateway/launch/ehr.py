@@ -29,6 +29,8 @@ from gateway.launch.settings import EhrSettings
 SECONDS: Final = 5.0
 """For everything that is asked of an EHR in one step of a launch."""
 _FRESH: Final = 300.0
+_REST: Final = 5.0
+"""Seconds for which an EHR whose discovery failed isn't asked for it again."""
 _MOST_BYTES: Final = 1024 * 1024
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 240
@@ -72,13 +74,28 @@ class Ehr:
         self._clock = clock
         self._key = _private_key(settings)
         self._known: tuple[float, Addresses] | None = None
+        self._failed: tuple[float, str] | None = None
+        self._discovering = asyncio.Lock()
 
     async def addresses(self) -> Addresses:
-        """Fetched when needed, and kept for minutes. Raises EhrUnavailable."""
-        if self._known is None or self._clock() - self._known[0] >= _FRESH:
+        """Fetched when needed, by one launch for all that wait, and kept for minutes. Anybody can begin a launch: an
+        EHR that fails is left alone for seconds, whoever comes. Raises EhrUnavailable."""
+        async with self._discovering:
+            if self._known is None or self._clock() - self._known[0] >= _FRESH:
+                self._known = (self._clock(), await self._discovered())
+            return self._known[1]
+
+    async def _discovered(self) -> Addresses:
+        if self._failed is not None and self._clock() - self._failed[0] < _REST:
+            raise EhrUnavailable("launch.discovery", self._failed[1])
+        try:
             document = await self._get(self.settings.fhir_base.rstrip("/") + _DISCOVERY, "launch.discovery")
-            self._known = (self._clock(), self._addresses(document))
-        return self._known[1]
+            found = self._addresses(document)
+        except EhrUnavailable as error:
+            self._failed = (self._clock(), error.detail)
+            raise
+        self._failed = None
+        return found
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Granted:
         """The token for a code. Raises EhrUnavailable, or Refusal where the EHR doesn't accept the code."""

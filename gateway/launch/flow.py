@@ -35,7 +35,7 @@ from gateway.launch.patient import NoNhsNumber, nhs_number_of_patient, nhs_numbe
 from gateway.launch.people import People
 from gateway.launch.refusals import declined, malformed, no_patient, not_believed, unregistered, used
 from gateway.launch.session import Session, new_csrf
-from gateway.launch.settings import ContextSettings, EhrSettings
+from gateway.launch.settings import ContextSettings, EhrSettings, Registered
 from gateway.launch.statement import Rules, Statement, short_text, verified
 from gateway.sealed import Sealer
 from gateway.store.moments import Clock, from_micros
@@ -75,8 +75,10 @@ class Launches:
         clock: Clock,
         seconds: Callable[[], float] = time.time,
     ) -> None:
-        self._ehrs = {one.fhir_base: Ehr(one, transport) for one in ehrs}
-        self._contexts = Contexts(contexts, people, keys, marks, public_url=public_url, seconds=seconds)
+        launching, signing = list(ehrs), list(contexts)
+        self._registered: dict[str, Registered] = {one.registration: one for one in (*launching, *signing)}
+        self._ehrs = {one.fhir_base: Ehr(one, transport) for one in launching}
+        self._contexts = Contexts(signing, people, keys, marks, public_url=public_url, seconds=seconds)
         self._keys = keys
         self._people = people
         self._callers = callers
@@ -139,11 +141,18 @@ class Launches:
     async def presented(self, session: Session) -> Presented:
         """What the person of a session presents for sign-in: believed anew on every page.
 
-        Raises NotSignedIn where their access token isn't accepted any more.
+        Raises NotSignedIn where their access token isn't accepted any more, or the system that let them in isn't
+        registered any more, or not for their organisation.
         """
+        by = self._registered.get(session.registration)
+        if by is None:
+            raise not_believed("session.registration", "the system that began the session was taken away")
         if session.token:
-            return Presented.stated(await self._callers.believe(session.token))
-        return Presented.stated(self._people.again(session.counts_as, session.claims))
+            token = await self._callers.believe(session.token)
+        else:
+            token = self._people.again(session.counts_as, session.claims)
+        self._people.require_still_own(by, token)
+        return Presented.stated(token)
 
     async def aclose(self) -> None:
         """Close the connections to the EHRs, and end what is under way for their keys."""
@@ -174,6 +183,7 @@ class Launches:
         session = Session(
             system=settings.name,
             counts_as=settings.counts_as,
+            registration=settings.registration,
             nhs_number=await self._patient(ehr, granted, id_token),
             csrf=new_csrf(),
             token=granted.access_token if settings.users == "access-token" else "",

@@ -58,12 +58,15 @@ def birth_date_of(value: Any) -> str | None:
 def _official(patient: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     identifiers = patient.get("identifier")
     for identifier in identifiers if isinstance(identifiers, list) else ():
-        if (
-            isinstance(identifier, dict)
-            and identifier.get("system") == NHS_NUMBER_SYSTEM
-            and identifier.get("use") not in _NO_LONGER
-        ):
+        if isinstance(identifier, dict) and identifier.get("system") == NHS_NUMBER_SYSTEM and _is_in_use(identifier):
             yield identifier
+
+
+def _is_in_use(identifier: Mapping[str, Any]) -> bool:
+    use = identifier.get("use")
+    if not isinstance(use, str | None):
+        raise NoNhsNumber("an NHS number whose use can't be read")
+    return use not in _NO_LONGER
 
 
 def _number(identifier: Mapping[str, Any]) -> str:

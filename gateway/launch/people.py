@@ -8,15 +8,17 @@ state it: a registered system, of people of the one issuer that it is registered
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from gateway.caller.claims import choose_profile, read_person
 from gateway.caller.mapping import ClaimsSettings
+from gateway.caller.refusals import CallerRefused
 from gateway.caller.settings import IssuerSettings
 from gateway.caller.tokens import VerifiedToken
 from gateway.launch.refusals import not_believed
 from gateway.launch.settings import Registered
-from gateway.launch.statement import Statement
+from gateway.launch.statement import Statement, short_text
 
 _NOT_OF_PEOPLE: Final = frozenset(
     {"iss", "aud", "azp", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "nonce", "cnf", "at_hash", "c_hash",
@@ -48,6 +50,7 @@ class People:
         be read or the person isn't on the staff of an organisation that the system is registered for, and
         CallerRefused where it is no person, or which role they act in isn't plain.
         """
+        short_text(claims, "sub")
         about = {name: value for name, value in claims.items() if name not in _NOT_OF_PEOPLE}
         about |= {"client_id": client, "jti": token_id}
         about |= {name: statement.claims[name] for name in ("iat", "exp")}
@@ -63,6 +66,12 @@ class People:
         if counts_as not in self._issuers:
             raise not_believed("session.issuer", "the issuer was taken away")
         return VerifiedToken(self._issuers[counts_as], claims, None, "", "")
+
+    def require_still_own(self, by: Registered, token: VerifiedToken) -> None:
+        """On a later page. Raises NotSignedIn as `require_own`. Whoever isn't a person in one role any more is left to
+        the caller step, which refuses them in the same words, and with a row."""
+        with suppress(CallerRefused):
+            self.require_own(by, token)
 
     def require_own(self, by: Registered, token: VerifiedToken) -> None:
         """Raises NotSignedIn unless the person is of the issuer and of an organisation that the system speaks for."""

@@ -77,6 +77,24 @@ def no_session() -> NotSignedIn:
     )
 
 
+def replaced() -> Refusal:
+    """A page of a session that isn't the browser's present one, or of none."""
+    return Refusal(
+        "A new launch has taken this page's place, so nobody's record is shown here. To see this patient, open "
+        "Connect Care again from their record in your own system.",
+        rule="viewer.replaced",
+    )
+
+
+def no_page() -> Refusal:
+    """An address that is no session's page: whose record somebody meant by it can't be told."""
+    return Refusal(
+        "This address shows nobody's record: each session has a page of its own. Go back to the page that Connect "
+        "Care opened, or open it again from the patient's record in your own system.",
+        rule="viewer.no-page",
+    )
+
+
 def forged_form() -> Refusal:
     """A form that our own page in this session didn't make."""
     return Refusal(

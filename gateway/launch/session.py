@@ -6,6 +6,8 @@ whatever happens, when its person signs out, and when another launch in the same
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import re
 import secrets
@@ -16,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.launch.refusals import forged_form, no_session
+from gateway.launch.refusals import forged_form, no_page, no_session, replaced
 from gateway.launch.settings import SessionTimes
 from gateway.sealed import Sealer, Unsealable
 from gateway.store.moments import Clock
@@ -24,6 +26,8 @@ from gateway.store.parts.sessions import KeptSession, SessionStore
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _BYTES: Final = 32
+_TAG_BYTES: Final = 15
+"""A multiple of five: base32 without padding."""
 _TOUCH_EVERY: Final = timedelta(minutes=1)
 """A page moves the end of the idle time on by steps no smaller than this: looking isn't worth a write each time."""
 
@@ -32,13 +36,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who is signed in, and whose record is in context. All of it is sealed in the store.
 
     `counts_as` is the issuer whose person this is. Either `token` is that person's access token, or `claims` are what
-    the registered system stated of them, signed, at the launch. `encounter` is the EHR's own id.
+    the registered system stated of them, signed, at the launch. `registration` names the entry of that system, which
+    must still be there on each page. `encounter` is the EHR's own id.
     """
 
     system: str
     counts_as: str
     nhs_number: str
     csrf: str
+    registration: str = ""
     token: str = ""
     claims: dict[str, Any] = {}
     encounter: str = ""
@@ -50,12 +56,33 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """A new session: `name` is for the browser's cookie alone, `tag` for the address of its page."""
+
+    name: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """A session that holds, with the moment at which it ends whatever happens."""
 
     id: str
     session: Session
     ends_at: datetime
+
+    @property
+    def tag(self) -> str:
+        """Names this session in its page's address."""
+        return _tag(self.id)
+
+    def check_page(self, tag: str) -> None:
+        """Raises Refusal unless the page with that tag is this session's own: the cookie is the whole browser's, and
+        a page left open on another patient must never be filled with this one's record."""
+        if not tag:
+            raise no_page()
+        if not hmac.compare_digest(tag.encode(), self.tag.encode()):
+            raise replaced()
 
     def check_form(self, fields: Mapping[str, str]) -> None:
         """Raises Refusal unless the form is one that this session's own page made."""
@@ -73,7 +100,7 @@ class Sessions:
         self._longest = timedelta(minutes=times.longest)
         self._clock = clock
 
-    async def begin(self, session: Session, *, instead_of: str = "", until: datetime | None = None) -> str:
+    async def begin(self, session: Session, *, instead_of: str = "", until: datetime | None = None) -> Began:
         """What the browser is to hold: always a new name, whatever it held before (`instead_of`, which ends).
 
         `until` is when the sign-in itself ends, where that is sooner.
@@ -89,7 +116,7 @@ class Sessions:
             ends_at=ends_at,
         )
         await self._store.keep_session(kept, now, self._id(instead_of) if _NAME.fullmatch(instead_of) else None)
-        return name
+        return Began(name, _tag(session_id))
 
     async def resume(self, name: str) -> Resumed:
         """The session of that name, which goes on. Raises NotSignedIn where there is none that holds."""
@@ -120,6 +147,13 @@ class Sessions:
 def new_csrf() -> str:
     """The secret that a session's own forms carry."""
     return secrets.token_urlsafe(_BYTES)
+
+
+def _tag(session_id: str) -> str:
+    """Worth nothing to whoever reads it in an address: neither the cookie nor the store's id follows from it. Letters
+    and the digits 2 to 7, so that no run of it could be taken for an NHS number."""
+    digest = hashlib.blake2b(session_id.encode(), digest_size=_TAG_BYTES, person=b"viewer page").digest()
+    return base64.b32encode(digest).decode().lower()
 
 
 def _bound(session_id: str) -> str:

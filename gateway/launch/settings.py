@@ -50,6 +50,11 @@ class Registered(BaseModel):
             allow_insecure_loopback=self.allow_insecure_loopback,
         )
 
+    @property
+    def registration(self) -> str:
+        """Names this entry among all that are registered: its kind and its issuer."""
+        return f"{type(self).__name__} {self.issuer}"
+
     def check(self, address: str) -> None:
         """Raises ValueError for an address that nothing of a launch may be sent to."""
         check_address(address, allow_insecure_loopback=self.allow_insecure_loopback)
@@ -74,6 +79,11 @@ class EhrSettings(Registered):
     scope: str = _SCOPE_WORDS
     users: Literal["access-token", "id-token", "userinfo"] = "id-token"
     nhs_number_claim: str | None = None
+
+    @property
+    def registration(self) -> str:
+        """Several EHRs may sign in at one issuer."""
+        return f"{super().registration} {self.fhir_base}"
 
     @model_validator(mode="after")
     def _check_launch(self) -> Self:

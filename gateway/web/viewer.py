@@ -18,6 +18,8 @@ from gateway.web.words import grouped, has_died, identity_of, line_of
 VIEWER: Final = "/viewer"
 PERMISSION: Final = "/viewer/permission"
 END: Final = "/viewer/end"
+PAGE: Final = VIEWER + "/{tag}"
+"""Each session's page has an address of its own, so that reloading it never shows another session's patient."""
 _SECTIONS: Final[Mapping[Section, str]] = {
     Section.DEMOGRAPHICS: "Who the organisations say this is",
     Section.ALLERGIES: "Allergies",
@@ -65,6 +67,11 @@ class Opened:
     asked: frozenset[Section]
     missing: Mapping[Section, tuple[str, ...]]
     patient: Resource | None
+
+
+def page_of(tag: str) -> str:
+    """The address of the page of the session with that tag."""
+    return PAGE.format(tag=tag)
 
 
 def record(frame: Frame, opened: Opened, today: date) -> bytes:

@@ -21,6 +21,7 @@ class Browser:
     here: httpx2.AsyncClient
     there: httpx2.AsyncClient
     ehr: Launcher
+    page: str = "/viewer"
 
     async def begin(self, opening: Opening) -> httpx2.Response:
         """The EHR opens the gateway: its answer, a redirect to the authorize endpoint."""
@@ -36,10 +37,11 @@ class Browser:
 
     async def launch(self, opening: Opening) -> httpx2.Response:
         """The whole launch: what the callback answers."""
-        return await self.here.get(await self.authorized(opening))
+        return self._went(await self.here.get(await self.authorized(opening)))
 
     async def view(self) -> httpx2.Response:
-        return await self.here.get("/viewer")
+        """The page to which the last launch led, again."""
+        return await self.here.get(self.page)
 
     async def post(self, path: str, **fields: str) -> httpx2.Response:
         """A form of the page that is shown now."""
@@ -47,7 +49,12 @@ class Browser:
         return await self.here.post(path, data={"csrf": found[1] if found else "", **fields})
 
     async def context(self, jwt: str) -> httpx2.Response:
-        return await self.here.post("/launch/context", data={"launch": jwt})
+        return self._went(await self.here.post("/launch/context", data={"launch": jwt}))
+
+    def _went(self, entered: httpx2.Response) -> httpx2.Response:
+        if entered.status_code == 303:
+            self.page = str(entered.headers["location"])
+        return entered
 
     async def aclose(self) -> None:
         await self.here.aclose()

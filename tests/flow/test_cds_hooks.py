@@ -13,7 +13,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from gateway.breaker import BreakerState
-from gateway.cds.asked import PatientViewCall
+from gateway.cds.asked import JOB_ROLE_SYSTEM, PatientViewCall
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, ISSUER, STRANGER, TOMASZ, Stack, running, told
 from tests.launcher import Launcher, a_practitioner_role, an_ehr_patient
 
@@ -248,12 +248,20 @@ async def test_an_ehr_names_its_own_staff_alone(stack: Stack, ehr: Launcher) -> 
     assert len(await stack.rows(GRACE)) == before + 1  # the reading of these rows itself
 
 
+def _of_use(patient: dict[str, Any], use: Any) -> dict[str, Any]:
+    return patient | {"identifier": [one | {"use": use} for one in patient["identifier"]]}
+
+
 async def test_what_is_missing_is_asked_for(stack: Stack, ehr: Launcher) -> None:
+    unhashable = {"coding": [{"system": JOB_ROLE_SYSTEM, "code": ["R8000"]}]}
     for prefetch, status in (
         ({}, 412),
         ({"patient": ehr.patients["grace"]}, 412),
         ({"patient": an_ehr_patient("grace", GRACE, "02"), "user": a_practitioner_role()}, 400),
         ({"patient": ehr.patients["grace"], "user": {"resourceType": "Practitioner", "id": "role-1"}}, 400),
+        ({"patient": ehr.patients["grace"], "user": a_practitioner_role() | {"code": [{"coding": 5}]}}, 400),
+        ({"patient": ehr.patients["grace"], "user": a_practitioner_role() | {"code": [unhashable]}}, 400),
+        ({"patient": _of_use(ehr.patients["grace"], ["official"]), "user": a_practitioner_role()}, 400),
     ):
         headers = {"Authorization": f"Bearer {ehr.hook_jwt(AUDIENCE)}"}
         answer = await stack.client.post(PATH, json=ehr.hook_call("grace") | {"prefetch": prefetch}, headers=headers)

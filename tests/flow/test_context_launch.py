@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
+from gateway.caller.settings import IssuerSettings
 from tests.flow.browser import Browser, browser
+from tests.flow.stack import AUDIENCE as AUD
 from tests.flow.stack import GRACE, ISSUER, TOMASZ, Stack, running
 from tests.launcher import NHS_NUMBER, Launcher, Opening, Twist, an_ehr_patient
+from tests.unit.test_claim_mappings import assertion
 
 AUDIENCE = "http://127.0.0.1:8000/launch/context"
 GP = Opening("gp", "grace")
@@ -56,14 +59,14 @@ async def test_a_signed_context_opens_the_viewer(stack: Stack, user: Browser, eh
         AUDIENCE, GRACE, location="https://fhir.nhs.uk/Id/ods-organization-code|G85005", encounter="e1"
     )
     entered = await user.context(jwt)
-    assert (entered.status_code, entered.headers["location"]) == (303, "/viewer")
+    assert entered.status_code == 303
     page = await user.view()
     assert "Test system" in page.text
     assert "999 000 0409" in page.text
     await user.post("/viewer/permission", answer="yes")
     assert "What is held" in (await user.view()).text
     (row,) = [row for row in await stack.rows(GRACE) if row["kind"] == "release"]
-    assert row["door"] == "GET /viewer"
+    assert row["door"] == "GET /viewer/{tag}"
 
 
 async def test_the_permission_is_the_same_person_s_however_they_came_in(
@@ -113,6 +116,8 @@ NOW = int(time.time())
         ({"patient_birthdate": "1961"}, 400),
         ({"location": "https://fhir.nhs.uk/Id/ods-organization-code|RJ2"}, 401),
         ({"encounter": "../x"}, 400),
+        ({"sub": None}, 401),
+        ({"sub": ["x"]}, 401),
         ({"nhsid_useruid": None}, 403),
         ({"selected_roleid": "1"}, 403),
     ],
@@ -145,6 +150,60 @@ async def test_it_comes_in_the_body_and_nowhere_else(user: Browser, ehr: Launche
     ]
     assert [answer.status_code for answer in refused] == [405, 400, 400, 415, 415, 413]
     assert (await user.context(jwt)).status_code == 303  # none of these used it up
+
+
+async def test_an_ehr_that_writes_assertions_may_launch_as_well(ehr: Launcher, tmp_path: Path) -> None:
+    """Its people are named by the assertion's own words; the application is the system that launched."""
+    supplier: dict[str, Any] = {
+        "issuer": "http://127.0.0.1:9/supplier",
+        "audience": "connect-care",
+        "algorithms": ["ES256"],
+    }
+    supplier |= {"claims": "ehr-assertion", "organisations": ["G85005"], "allow_insecure_loopback": True}
+    registered = context(ehr) | {"counts_as": supplier["issuer"]}
+    demo = IssuerSettings(issuer=ISSUER, audience=AUD, algorithms=("ES256",), allow_insecure_loopback=True)
+    issuers = (demo, IssuerSettings(**supplier))
+    async with running(tmp_path, ehr=ehr, issuers=issuers, contexts=[registered]) as stack:
+        user = browser(stack, ehr)
+        theirs: dict[str, Any] = dict.fromkeys(("nhsid_useruid", "nhsid_nrbac_roles", "selected_roleid", "name"))
+        entered = await user.context(ehr.context_jwt(AUDIENCE, GRACE, **theirs, **assertion()))
+        assert entered.status_code == 303, entered.text
+        assert "ASHWORTH Meera Dr" in (await user.view()).text
+        for wrong in ({"sub": None}, {"sub": "local-8"}):
+            jwt = ehr.context_jwt(AUDIENCE, GRACE, **theirs, **assertion(**wrong))
+            assert (await user.context(jwt)).status_code == 401
+        await user.aclose()
+
+
+@pytest.mark.parametrize("kind", ["contexts", "launches"])
+async def test_a_session_ends_with_the_registration_of_its_system(ehr: Launcher, tmp_path: Path, kind: str) -> None:
+    """Also with the organisation of its person; the cookie and the store are the same all along."""
+    entry = context(ehr) if kind == "contexts" else ehr.settings(ISSUER)
+    there: dict[str, Any] = {kind: [entry]}
+    held: dict[str, str] = {}
+    page = ""
+    nothing: dict[str, Any] = {}
+    for settings, status in (
+        (there, 200),
+        (nothing, 401),
+        ({kind: [entry | {"organisations": ["RJ2"]}]}, 401),
+        ({kind: [entry | {"issuer": "http://127.0.0.1:7/another"}]}, 401),
+        (there, 200),
+    ):
+        async with running(tmp_path, ehr=ehr, **settings) as stack:
+            user = browser(stack, ehr)
+            if not held:
+                ehr.twist = Twist()
+                by_context = kind == "contexts"
+                jwt = ehr.context_jwt(AUDIENCE, GRACE)
+                entered = await user.context(jwt) if by_context else await user.launch(GP)
+                assert entered.status_code == 303, entered.text
+                held, page = dict(user.here.cookies), user.page
+            user.here.cookies.update(held)
+            answer = await user.here.get(page)
+            assert answer.status_code == status, (settings, answer.text)
+            assert ("999 000 0409" in answer.text) is (status == 200)
+            await user.aclose()
 
 
 async def test_where_no_system_is_registered_nobody_is_let_in(ehr: Launcher, tmp_path: Path) -> None:
@@ -187,6 +246,10 @@ async def test_the_person_s_own_access_token_is_believed_anew_on_every_page(
         kept = everything_in(tmp_path)
         assert b"viewer_session" in kept
         assert b"eyJ" not in kept  # how every JWT begins
+        with monkeypatch.context() as without:
+            without.setattr(stack.parts.launches, "_registered", {})
+            assert (await user.view()).status_code == 401
+        assert (await user.view()).status_code == 200
         clock = stack.parts.callers._tokens._clock
         monkeypatch.setattr(stack.parts.callers._tokens, "_clock", lambda: clock() + 3700)
         assert (await user.view()).status_code == 401
@@ -195,7 +258,7 @@ async def test_the_person_s_own_access_token_is_believed_anew_on_every_page(
 
 
 async def test_an_https_gateway_binds_its_cookies_to_its_host(ehr: Launcher, tmp_path: Path) -> None:
-    settings = {"public_url": "https://cc.example", "launches": [ehr.settings(ISSUER)]}
+    settings: dict[str, Any] = {"public_url": "https://cc.example", "launches": [ehr.settings(ISSUER)]}
     async with running(tmp_path, ehr=ehr, **settings) as stack:
         user = browser(stack, ehr, "https://cc.example")
         begun = await user.begin(GP)

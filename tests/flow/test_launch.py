@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +48,9 @@ async def user(launched: Stack, ehr: Launcher) -> AsyncIterator[Browser]:
 
 async def test_the_viewer_opens_in_context_with_no_second_sign_in(launched: Stack, user: Browser) -> None:
     entered = await user.launch(Opening("gp", "grace", encounter="e-1"))
-    assert (entered.status_code, entered.headers["location"]) == (303, "/viewer")
+    assert entered.status_code == 303
+    assert re.fullmatch(r"/viewer/[a-z2-7]{24}", entered.headers["location"])
+    assert not set(user.here.cookies.values()) & set(entered.headers["location"].split("/"))
     asked = await user.view()
     assert asked.status_code == 200
     assert "ASHWORTH Meera Dr, gp at" in asked.text
@@ -57,7 +61,7 @@ async def test_the_viewer_opens_in_context_with_no_second_sign_in(launched: Stac
     assert launched.calls() == 0
 
     said = await user.post("/viewer/permission", answer="yes")
-    assert (said.status_code, said.headers["location"]) == (303, "/viewer")
+    assert (said.status_code, said.headers["location"]) == (303, user.page)
     record = await user.view()
     assert record.status_code == 200
     assert "What is held" in record.text
@@ -68,7 +72,7 @@ async def test_the_viewer_opens_in_context_with_no_second_sign_in(launched: Stac
     rows = await launched.rows(GRACE)
     kinds = [row["kind"] for row in rows]
     assert kinds == ["intent", "refusal", *["intent", "refusal"], "permission-granted", "intent", "release"]
-    assert rows[-1]["door"] == "GET /viewer"
+    assert rows[-1]["door"] == "GET /viewer/{tag}"
     assert rows[-1]["who"]["clientId" if "clientId" in rows[-1]["who"] else "client_id"] == CLIENT
     assert rows[-1]["seen"]["allergies"] > 0
 
@@ -140,13 +144,46 @@ async def test_pages_run_nothing_and_are_kept_nowhere(user: Browser) -> None:
 async def test_another_patient_cannot_be_opened_in_the_session_of_one(launched: Stack, user: Browser) -> None:
     await user.launch(GP)
     for query in (f"patient={TOMASZ}", "patient=tomasz", "launch=x", "x"):
-        page = await user.here.get(f"/viewer?{query}")
+        page = await user.here.get(f"{user.page}?{query}")
         assert page.status_code == 400
         assert "takes no parameters" in page.text
     before = len(await launched.rows(TOMASZ))
     page = await user.post("/viewer/permission", answer="yes", nhsNumber=TOMASZ, patient=TOMASZ)
     assert page.status_code == 303
     assert len(await launched.rows(TOMASZ)) == before + 1  # the reading of these rows itself
+
+
+async def test_a_page_left_open_on_one_patient_never_shows_the_next(launched: Stack, user: Browser) -> None:
+    """The cookie is the whole browser's: reloading the first pane after a second launch must not fill it anew."""
+    await user.launch(GP)
+    first = user.page
+    await user.launch(Opening("gp", "tomasz"))
+    before, calls = len(await launched.rows(TOMASZ)), launched.calls()
+    for address, rule in (
+        (first, "viewer.replaced"),
+        ("/viewer/" + "a" * 24, "viewer.replaced"),
+        ("/viewer/%C3%A9", "viewer.replaced"),
+        ("/viewer/permission", "viewer.replaced"),
+        ("/viewer", "viewer.no-page"),
+    ):
+        page = await user.here.get(address)
+        assert page.status_code == 403, address
+        assert "nobody's record" in html.unescape(page.text)
+        assert "999 000" not in page.text
+        row = await _last_refusal(launched)
+        assert row["rule"] == rule
+        assert row["door"] == ("GET /viewer" if address == "/viewer" else "GET /viewer/{tag}")
+        assert row["who"]["role"] == "gp"
+    assert launched.calls() == calls
+    assert len(await launched.rows(TOMASZ)) == before + 1  # the reading of these rows itself
+    assert "999 000 0476" in (await user.view()).text
+    assert user.page != first
+
+
+async def _last_refusal(launched: Stack) -> dict[str, Any]:
+    answer = await launched.post("/audit/_search", {"kinds": ["refusal"], "limit": 500}, "privacy-officer")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["rows"][-1])
 
 
 async def test_signing_out_ends_the_session_here_and_not_only_in_the_browser(user: Browser) -> None:
@@ -316,10 +353,37 @@ async def test_an_answer_without_iss_passes_where_the_ehr_promises_none(
         known._known = None
 
 
+async def test_what_an_ehr_adds_to_its_answer_is_ignored(user: Browser, ehr: Launcher) -> None:
+    """RFC 6749, section 4.1.2: "The client MUST ignore unrecognized response parameters."""
+    ehr.twist = Twist(answer={"session_state": "x", "patient": "tomasz", "tenant": "1"})
+    assert (await user.launch(GP)).status_code == 303
+    assert "999 000 0409" in (await user.view()).text
+
+
+async def test_an_answer_of_another_launch_leaves_the_one_under_way_alone(user: Browser) -> None:
+    """Anybody can send the browser to the callback; only its own answer ends a launch."""
+    back = await user.authorized(GP)
+    path, held = back.partition("?")[0], dict(user.here.cookies)
+    for query in ("code=x&state=another", "code=x", "code=x&code=y", "", "%"):
+        answer = await user.here.get(f"{path}?{query}")
+        assert answer.status_code in (400, 401), query
+        assert "set-cookie" not in answer.headers
+    assert dict(user.here.cookies) == held
+    assert (await user.here.get(back)).status_code == 303
+    assert set(user.here.cookies) == {"connect-care-session"}
+
+
 @pytest.mark.parametrize("answer", [{"code": None, "error": "access_denied"}, {"code": None}, {"code": ""}])
 async def test_where_the_ehr_says_no_it_is_told(user: Browser, ehr: Launcher, answer: dict[str, str | None]) -> None:
     ehr.twist = Twist(answer=answer)
     await refused(user, await user.authorized(GP), 403)
+
+
+def a_patient_of_use(use: Any) -> dict[str, Any]:
+    patient = an_ehr_patient("grace", GRACE)
+    (identifier,) = [one for one in patient["identifier"] if one["value"] == GRACE]
+    identifier["use"] = use
+    return patient
 
 
 def _another_key() -> ECKey:
@@ -356,6 +420,7 @@ def _another_key() -> ECKey:
         (Twist(patient=an_ehr_patient("grace", GRACE, "02")), 400),
         (Twist(patient=an_ehr_patient("tomasz", TOMASZ)), 400),
         (Twist(patient={"resourceType": "Patient", "id": "grace"}), 400),
+        (Twist(patient=a_patient_of_use(["official"])), 400),
     ],
 )
 async def test_a_launch_that_says_something_wrong_signs_nobody_in(
@@ -396,7 +461,35 @@ async def test_an_ehr_that_leads_elsewhere_is_not_followed(
     known = launched.parts.launches._ehrs[ehr.fhir_base]
     known._known = None
     ehr.twist = Twist(discovery=discovery)
-    answer = await user.begin(GP)
-    assert answer.status_code == 503
-    assert "Retry-After" in answer.headers
-    assert known._known is None
+    ehr.asked.clear()
+    try:
+        answer = await user.begin(GP)
+        assert answer.status_code == 503
+        assert "Retry-After" in answer.headers
+        assert known._known is None
+        assert len(ehr.asked) == 1
+    finally:
+        known._failed = None
+
+
+async def test_an_ehr_is_asked_once_for_all_who_wait_and_left_alone_after_a_failure(
+    launched: Stack, user: Browser, ehr: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = launched.parts.launches._ehrs[ehr.fhir_base]
+    now = 1000.0
+    monkeypatch.setattr(known, "_clock", lambda: now)
+    known._known = None
+    ehr.asked.clear()
+    ehr.twist = Twist(discovery={"issuer": "https://elsewhere.example"})
+    answers = await asyncio.gather(*(user.begin(GP) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert len(ehr.asked) == 1
+    ehr.twist = Twist()
+    now += 4.9
+    assert (await user.begin(GP)).status_code == 503
+    assert len(ehr.asked) == 1
+    now += 0.1
+    answers = await asyncio.gather(*(user.begin(GP) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len(ehr.asked) == 2
+    known._known = None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.cds.asked import NotPrefetched, PatientViewCall
+from gateway.cds.asked import JOB_ROLE_SYSTEM, NotPrefetched, PatientViewCall
 from gateway.errors import BadRequest
 from tests.launcher import a_practitioner_role, an_ehr_patient
 
@@ -60,7 +60,16 @@ def test_what_was_not_prefetched_is_asked_for() -> None:
         a_call(prefetch={"patient": an_ehr_patient("p", GOOD)}).user()
 
 
-@pytest.mark.parametrize("patient", [an_ehr_patient("q", GOOD), an_ehr_patient("p", GOOD, "03"), {}, "x"])
+def _of_use(use: Any) -> dict[str, Any]:
+    patient = copy.deepcopy(an_ehr_patient("p", GOOD))
+    for identifier in patient["identifier"]:
+        identifier["use"] = use
+    return patient
+
+
+@pytest.mark.parametrize(
+    "patient", [an_ehr_patient("q", GOOD), an_ehr_patient("p", GOOD, "03"), {}, "x", _of_use(["old"])]
+)
 def test_a_patient_who_is_not_certain_is_refused(patient: Any) -> None:
     with pytest.raises(BadRequest) as refused:
         _ = a_call(prefetch={"patient": patient, "user": a_practitioner_role()}).nhs_number
@@ -88,6 +97,9 @@ def _with(member: str, value: Any) -> dict[str, Any]:
         _with("organization", {"identifier": ELSEWHERE[0]}),
         _with("code", None),
         _with("code", ["x", {"coding": ["x"]}]),
+        _with("code", [{"coding": 5}]),
+        _with("code", [{"coding": [{"system": JOB_ROLE_SYSTEM, "code": ["R8000"]}]}]),
+        _with("code", [{"coding": [{"system": JOB_ROLE_SYSTEM, "code": 8000}]}]),
         _with("code", a_practitioner_role()["code"] + a_practitioner_role("nurse")["code"]),
     ],
 )

@@ -74,7 +74,7 @@ def sessions(kept: Kept, clock: Clock) -> Sessions:
 async def test_what_is_kept_holds_neither_the_token_nor_the_patient_nor_the_cookie(
     sessions: Sessions, kept: Kept
 ) -> None:
-    name = await sessions.begin(a_session())
+    name = (await sessions.begin(a_session())).name
     everything = str(kept.held)
     assert name not in everything
     assert PATIENT not in everything
@@ -84,7 +84,7 @@ async def test_what_is_kept_holds_neither_the_token_nor_the_patient_nor_the_cook
 
 
 async def test_it_ends_when_nobody_is_there(sessions: Sessions, clock: Clock) -> None:
-    name = await sessions.begin(a_session())
+    name = (await sessions.begin(a_session())).name
     clock.after(minutes=14, seconds=59)
     await sessions.resume(name)
     clock.after(minutes=29)
@@ -95,7 +95,7 @@ async def test_it_ends_when_nobody_is_there(sessions: Sessions, clock: Clock) ->
 
 
 async def test_it_ends_whatever_happens(sessions: Sessions, clock: Clock) -> None:
-    name = await sessions.begin(a_session())
+    name = (await sessions.begin(a_session())).name
     for minute in range(10, 60, 10):
         clock.after(minutes=minute)
         assert (await sessions.resume(name)).ends_at == NOON + timedelta(hours=1)
@@ -105,14 +105,14 @@ async def test_it_ends_whatever_happens(sessions: Sessions, clock: Clock) -> Non
 
 
 async def test_it_never_outlives_the_sign_in(sessions: Sessions, clock: Clock) -> None:
-    name = await sessions.begin(a_session(), until=NOON + timedelta(minutes=5))
+    name = (await sessions.begin(a_session(), until=NOON + timedelta(minutes=5))).name
     clock.after(minutes=5)
     with pytest.raises(NotSignedIn):
         await sessions.resume(name)
 
 
 async def test_not_every_page_is_a_write(sessions: Sessions, kept: Kept, clock: Clock) -> None:
-    name = await sessions.begin(a_session())
+    name = (await sessions.begin(a_session())).name
     for second in range(0, 60, 5):
         clock.after(seconds=second)
         await sessions.resume(name)
@@ -123,7 +123,7 @@ async def test_not_every_page_is_a_write(sessions: Sessions, kept: Kept, clock: 
 
 
 async def test_another_session_s_content_opens_nothing(sessions: Sessions, kept: Kept) -> None:
-    mine, theirs = await sessions.begin(a_session()), await sessions.begin(a_session())
+    mine, theirs = (await sessions.begin(a_session())).name, (await sessions.begin(a_session())).name
     first, second = kept.held
     kept.held[first] = KeptSession(
         id=first, sealed=kept.held[second].sealed, idle_until=NOON + timedelta(1), ends_at=NOON + timedelta(1)
@@ -131,6 +131,16 @@ async def test_another_session_s_content_opens_nothing(sessions: Sessions, kept:
     with pytest.raises(NotSignedIn):
         await sessions.resume(mine)
     assert (await sessions.resume(theirs)).session.nhs_number == PATIENT
+
+
+async def test_a_page_is_its_own_session_s(sessions: Sessions, kept: Kept) -> None:
+    began, other = await sessions.begin(a_session()), await sessions.begin(a_session())
+    resumed = await sessions.resume(began.name)
+    resumed.check_page(began.tag)
+    assert began.tag not in str(kept.held) + began.name
+    for tag in ("", other.tag, began.tag[:-1], began.tag.upper(), "é"):
+        with pytest.raises(Refusal):
+            resumed.check_page(tag)
 
 
 async def test_a_form_needs_the_session_s_own_secret() -> None:
