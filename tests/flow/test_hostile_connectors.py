@@ -38,7 +38,7 @@ async def record(stack: Stack) -> httpx2.Response:
     await stack.agree(GRACE)
     started = time.monotonic()
     answer = await stack.everything(GRACE)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     return answer
 
 
