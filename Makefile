@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow test-clients test-real test-all check bench openapi evidence lock clean
+.PHONY: setup demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence lock clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,10 @@ test-clients: setup
 # A real Keycloak and a real HAPI FHIR server, from Maven Central: they need Java and mvn, and are no part of CI.
 test-real: setup
 	$(BIN)/python -m pytest -m real tests/real
+
+# Both contracts with ten thousand cases each that nobody saw before: for the night, since what it finds is no one change's doing.
+test-fuzz: setup
+	$(BIN)/python -m pytest -x -m slow tests/contract/test_schemathesis.py --hypothesis-seed=$$(date +%s)
 
 test-all: test test-clients test-slow
 

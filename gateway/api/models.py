@@ -20,6 +20,9 @@ class _Body(BaseModel):
 
 
 NhsNumber = Annotated[str, Field(min_length=10, max_length=20, examples=["9990000018"])]
+Position = Annotated[int, Field(ge=0, le=2**53)]
+"""The number of a row or an entry. At most what every JSON reader keeps whole (RFC 8259, section 6); neither store could
+look for a larger one: they count in 64 bits, and a larger number is a fault in them, not an answer."""
 
 
 class SharingChoiceRequest(_Body):
@@ -131,8 +134,8 @@ class AuditSearchRequest(_Body):
     organisation: str | None = Field(default=None, min_length=2, max_length=6)
     kinds: tuple[str, ...] = ()
     requestId: str | None = Field(default=None, min_length=1, max_length=100)  # noqa: N815
-    after: int = Field(default=0, ge=0)
-    before: int | None = Field(default=None, ge=0)
+    after: Position = 0
+    before: Position | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
 
@@ -144,7 +147,7 @@ class DeskSearchRequest(_Body):
     overdue: bool | None = None
     nhsNumber: NhsNumber | None = None  # noqa: N815
     organisation: str | None = Field(default=None, min_length=2, max_length=6)
-    after: int = Field(default=0, ge=0, le=2**53)
+    after: Position = 0
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -152,7 +155,7 @@ class CaseNoteRequest(_Body):
     """A note on a case. `seen` is the number of the newest entry that was read: a later one refuses the note."""
 
     note: str = Field(max_length=2000)
-    seen: int | None = Field(default=None, ge=0)
+    seen: Position | None = None
 
 
 class CaseMoveRequest(CaseNoteRequest):

@@ -58,6 +58,18 @@ async def test_a_wrong_question_is_refused_before_anybody_is_asked(stack: Stack,
     assert [row["status"] for row in rows.json()["rows"]] == [status], rows.text
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"), [("/audit/_search", "after"), ("/audit/_search", "before"), ("/desk/_search", "after")]
+)
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 10**40])
+async def test_a_row_number_that_no_store_counts_to_is_refused(
+    stack: Stack, path: str, asked: str, number: int
+) -> None:
+    answer = await stack.post(path, {asked: number}, "privacy-officer")
+    assert answer.status_code == 400, answer.text
+    assert asked in told(answer)
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_writing_is_405(stack: Stack, method: str) -> None:
     answer = await stack.client.request(method, f"/fhir/R4/Patient/{GRACE}", headers=stack.headers("gp"))
