@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence lock clean
+.PHONY: setup demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence vendor lock clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,12 @@ openapi: setup
 # A changed connector has to pass the kit again: its grade rests on the evidence that this writes.
 evidence: setup
 	for name in fhir_r4 gp_connect pds social_care; do $(BIN)/connectcare connector check $$name --record || exit 1; done
+
+# The NHS frontend's files, as the pages serve them: needs npm, and is run when its version changes.
+vendor: setup
+	mkdir -p build
+	npm pack --silent --pack-destination build nhsuk-frontend@$$($(BIN)/python -c 'from tests.vendored import VERSION; print(VERSION)')
+	$(BIN)/python -m tests.vendored build/nhsuk-frontend-*.tgz
 
 # Locks carry hashes and name no package host.
 lock:

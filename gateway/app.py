@@ -44,6 +44,8 @@ from gateway.api import (
     permissions,
     records,
     reports,
+    sign_in,
+    static,
     summary,
     viewer,
 )
@@ -95,7 +97,7 @@ from gateway.fair_use.count import Counts
 from gateway.fair_use.storms import Storms
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
-from gateway.launch.make import keys_of_systems, made_cards, made_launches
+from gateway.launch.make import keys_of_systems, made_cards, made_ways_in
 from gateway.launch.session import Sessions
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
@@ -202,6 +204,7 @@ def _join(
     checkpointer = Checkpointer(store, signer_of(settings), now, settings.checkpoint_seconds)
     shadow = Shadow(organisations, locator, fan_out, merger, address_of)
     system_keys = keys_of_systems(settings, outside.fetch)
+    ways_in = made_ways_in(settings, system_keys, callers, store, sealer, now, outside.ehrs)
     events = Events(sealer, settings.public_url, settings.log_origin)
     copies = (settings.audit_sink, settings.audit_repository, outside.audit_repository)
     records = Records(
@@ -258,7 +261,9 @@ def _join(
             store,
             settings.deadline,
         ),
-        launches=made_launches(settings, system_keys, callers, store, sealer, now, outside.ehrs),
+        launches=ways_in.launches,
+        sign_ins=ways_in.sign_ins,
+        naming=ways_in.naming,
         sessions=Sessions(store, sealer, settings.sessions, now),
         cards=made_cards(
             settings,
@@ -374,6 +379,8 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         consents.router,
         audit_events.router,
         launch.router,
+        sign_in.router,
+        static.router,
         viewer.router,
         cds.router,
         batch.router,

@@ -25,7 +25,9 @@ from gateway.desk.volume import Volume
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
 from gateway.launch.flow import Launches
+from gateway.launch.naming import Naming
 from gateway.launch.session import Sessions
+from gateway.launch.sign_in import SignIns
 from gateway.policy.decide import Policy
 from gateway.record import Records
 from gateway.register.find import People
@@ -70,6 +72,8 @@ class Parts:
     records: Records
     people: People
     launches: Launches
+    sign_ins: SignIns
+    naming: Naming
     sessions: Sessions
     cards: Cards
     pager: Pager

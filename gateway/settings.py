@@ -23,7 +23,16 @@ from gateway.caller.certificate import Proxies
 from gateway.caller.floors import IN_PRODUCTION, Floor, Floors, Purpose
 from gateway.caller.settings import IssuerSettings
 from gateway.fair_use.settings import FairUseSettings
-from gateway.launch.settings import ContextSettings, EhrSettings, HookSettings, SessionTimes, fault_of
+from gateway.launch.settings import (
+    ContextSettings,
+    EhrSettings,
+    HookSettings,
+    PatientSignInSettings,
+    SessionTimes,
+    Signing,
+    SignInSettings,
+    fault_of,
+)
 from gateway.origin import is_origin
 
 _PREFIX: Final = "CONNECTCARE_"
@@ -46,7 +55,7 @@ class Settings(BaseSettings):
     postgresql:// URL without its password; without it the store is SQLite, in `data_dir`.
     `cors_origins` are the origins of browser applications that are let in, each exactly as the browser sends it.
     `launches`, `contexts` and `hooks` are the systems that may open the viewer and ask for cards; a card is answered
-    within `card_deadline`.
+    within `card_deadline`. `sign_ins` and `patient_sign_ins` are where staff and patients sign in to the pages.
     `sign_in_floors` are how strongly and lately people must have signed in, by purpose of use; for a purpose that isn't
     there a production gateway has its own, and the demo none.
     Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
@@ -83,6 +92,8 @@ class Settings(BaseSettings):
     launches: tuple[EhrSettings, ...] = ()
     contexts: tuple[ContextSettings, ...] = ()
     hooks: tuple[HookSettings, ...] = ()
+    sign_ins: tuple[SignInSettings, ...] = ()
+    patient_sign_ins: tuple[PatientSignInSettings, ...] = ()
     sessions: SessionTimes = SessionTimes()
     card_deadline: float = Field(default=0.5, gt=0.2, le=5)
     asks_per_source: int = Field(default=32, ge=1, le=512)
@@ -141,6 +152,11 @@ class Settings(BaseSettings):
         return (self.sender_constraint or ("optional" if self.is_demo else "required")) == "required"
 
     @property
+    def registered(self) -> tuple[Signing, ...]:
+        """Every system whose statements about people are believed."""
+        return (*self.launches, *self.contexts, *self.hooks, *self.sign_ins, *self.patient_sign_ins)
+
+    @property
     def fhir_base(self) -> str:
         """The base URL of the FHIR API, as clients see it."""
         return self.public_url.rstrip("/") + "/fhir/R4"
@@ -190,8 +206,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _registered_systems_fit(self) -> Settings:
-        registered = (*self.launches, *self.contexts, *self.hooks)
-        fault = fault_of(registered, frozenset(one.issuer for one in self.issuers), is_demo=self.is_demo)
+        fault = fault_of(self.registered, frozenset(one.issuer for one in self.issuers), is_demo=self.is_demo)
         if fault:
             raise ValueError(fault)
         return self

@@ -25,7 +25,8 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class CommonHeaders:
-    """Pure ASGI middleware: `X-Request-ID` echoed or minted, `X-Correlation-ID` echoed, nothing may be cached."""
+    """Pure ASGI middleware: `X-Request-ID` echoed or minted, `X-Correlation-ID` echoed, nothing may be cached (but by
+    an answer that says otherwise: the pages' own files)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,7 +46,7 @@ class CommonHeaders:
                 answer["X-Request-ID"] = request_id
                 if correlation_id:
                     answer["X-Correlation-ID"] = correlation_id
-                answer["Cache-Control"] = "no-store"
+                answer.setdefault("Cache-Control", "no-store")
                 answer.add_vary_header("Authorization")
                 answer["X-Content-Type-Options"] = "nosniff"
             await send(message)

@@ -21,8 +21,8 @@ class _Body(BaseModel):
 
 NhsNumber = Annotated[str, Field(min_length=10, max_length=20, examples=["9990000018"])]
 Position = Annotated[int, Field(ge=0, le=2**53)]
-"""The number of a row or an entry. At most what every JSON reader keeps whole (RFC 8259, section 6); neither store could
-look for a larger one: they count in 64 bits, and a larger number is a fault in them, not an answer."""
+"""The number of a row or an entry. At most what every JSON reader keeps whole (RFC 8259, section 6):
+neither store could look for one of more than 64 bits."""
 
 
 class SharingChoiceRequest(_Body):

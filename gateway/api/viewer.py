@@ -8,55 +8,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
 from connectors.sdk.model import Item, Section
 from gateway.api.bundle import issues
 from gateway.api.door import parts_of, template
-from gateway.api.http import FORM, read_body, request_id
+from gateway.api.http import request_id
+from gateway.api.pages import SignedIn, cookies_of, failed, form, refuse_parameters, signed_in
 from gateway.caller.model import Caller
-from gateway.caller.presented import Presented
-from gateway.caller.refusals import CallerRefused
 from gateway.choice.model import Basis, Scope
 from gateway.errors import BadRequest, GatewayError, NoPermission, Refusal
 from gateway.fair_use.count import Use
-from gateway.launch.cookies import Cookies
-from gateway.launch.refusals import forged_form
-from gateway.launch.session import Resumed, Session
+from gateway.launch.refusals import no_page
+from gateway.launch.session import Session
 from gateway.locate import Look
-from gateway.parts import Parts
-from gateway.search.pairs import pairs_of
 from gateway.shown import Rendered, Shown
 from gateway.web import page, viewer
 
 router = APIRouter(include_in_schema=False)
-_MOST_BYTES: Final = 32 * 1024
+_NO_PARAMETERS: Final = (
+    "This page takes no parameters: it shows the patient of your session. To see another patient, open Connect Care "
+    "from that patient's record."
+)
 _ANSWERS: Final = frozenset({"yes", "no"})
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A session that holds, what its person presents, and who that is now."""
-
-    resumed: Resumed
-    presented: Presented
-    caller: Caller
-
-    @property
-    def session(self) -> Session:
-        return self.resumed.session
-
-    @property
-    def frame(self) -> viewer.Frame:
-        """What each of their pages says."""
-        who, until = self.caller, self.resumed.ends_at
-        signed_in = (
-            f"{who.name}, {who.role.value.replace('-', ' ')} at {who.organisation_name}, from {self.session.system}, "
-            f"until {until:%H:%M} UTC at the latest"
-        )
-        return viewer.Frame(signed_in, self.session.nhs_number, self.session.needs_banner, self.session.csrf)
 
 
 @router.get(viewer.VIEWER)
@@ -64,17 +39,17 @@ class SignedIn:
 async def view(request: Request) -> Response:
     """The record in context, or the question whether the patient agrees: on the session's own page alone."""
     try:
-        _refuse_parameters(request)
-        signed_in = await _signed_in(request)
-        await _require_own_page(request, signed_in)
+        refuse_parameters(request, _NO_PARAMETERS, "viewer.parameters")
+        who = await _launched(request)
+        await _require_own_page(request, who)
     except GatewayError as error:
         return failed(request, error)
     try:
-        rendered = await parts_of(request).records.open(signed_in.presented, _question(request, signed_in))
+        rendered = await parts_of(request).records.open(who.presented, _question(request, who))
     except NoPermission:
-        return html(viewer.ask(signed_in.frame))
+        return html(viewer.ask(_frame(who)))
     except GatewayError as error:
-        told = viewer.refused(signed_in.frame, error.told, request_id(request))
+        told = viewer.refused(_frame(who), error.told, request_id(request))
         return html(told, error.status, error.headers)
     return html(rendered.body)
 
@@ -84,19 +59,19 @@ async def answer(request: Request) -> Response:
     """What the patient said. Yes is a permission, and the record; no is the end of it."""
     parts = parts_of(request)
     try:
-        signed_in = await _signed_in(request)
+        who = await _launched(request)
         async with parts.journal.refusals(
-            signed_in.caller, request_id(request), template(request), nhs_number=signed_in.session.nhs_number
+            who.caller, request_id(request), template(request), nhs_number=who.session.nhs_number
         ):
-            await parts.fair_use.demand(signed_in.caller, request_id(request), template(request), Use.REQUEST)
-            said = (await _form(request, signed_in.resumed)).get("answer")
+            await parts.fair_use.demand(who.caller, request_id(request), template(request), Use.REQUEST)
+            said = (await form(request, who.resumed)).get("answer")
             if said not in _ANSWERS:
                 raise BadRequest("Choose yes or no, as the patient said.", rule="viewer.answer", expression="answer")
         if said == "no":
-            return html(viewer.said_no(signed_in.frame))
+            return html(viewer.said_no(_frame(who)))
         await parts.permissions.grant(
-            signed_in.caller,
-            signed_in.session.nhs_number,
+            who.caller,
+            who.session.nhs_number,
             Basis.PATIENT_AGREED,
             "",
             Scope.STANDARD,
@@ -105,7 +80,7 @@ async def answer(request: Request) -> Response:
         )
     except GatewayError as error:
         return failed(request, error)
-    return Response(status_code=303, headers={"Location": viewer.page_of(signed_in.resumed.tag), **page.HEADERS})
+    return Response(status_code=303, headers={"Location": viewer.page_of(who.resumed.tag), **page.HEADERS})
 
 
 @router.post(viewer.END)
@@ -115,7 +90,7 @@ async def end(request: Request) -> Response:
     cookies = cookies_of(parts)
     try:
         resumed = await parts.sessions.resume(cookies.session(request))
-        await _form(request, resumed)
+        await form(request, resumed)
         await parts.sessions.end(cookies.session(request))
     except GatewayError as error:
         return failed(request, error)
@@ -124,83 +99,38 @@ async def end(request: Request) -> Response:
     return response
 
 
-def cookies_of(parts: Parts) -> Cookies:
-    """The cookies as clients of this gateway can hold them."""
-    return Cookies(secure=urlsplit(parts.settings.public_url).scheme == "https")
-
-
 def html(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A page with its headers."""
     return Response(body, status_code=status, headers={**(headers or {}), **page.HEADERS}, media_type=page.HTML)
 
 
-def failed(request: Request, error: GatewayError) -> Response:
-    """What went wrong, as a page. A browser that isn't signed in is sent to no sign-in page: it came from an EHR."""
-    headers = {name: value for name, value in error.headers.items() if name != "WWW-Authenticate"}
-    return html(page.problem(error.told, request_id(request)), error.status, headers)
+async def _launched(request: Request) -> SignedIn:
+    """Raises as `signed_in`, and Refusal in a session without a patient in context: that has other pages."""
+    who = await signed_in(request)
+    if not who.session.nhs_number:
+        raise no_page()
+    return who
 
 
-async def _signed_in(request: Request) -> SignedIn:
-    """Raises NotSignedIn; CallerRefused, with its row, where they may not ask any more; TooMany where they go on."""
-    parts = parts_of(request)
-    resumed = await parts.sessions.resume(cookies_of(parts).session(request))
-    presented = await parts.launches.presented(resumed.session)
-    try:
-        caller = await parts.callers.identify(presented)
-    except CallerRefused as error:
-        await parts.fair_use.demand_of_refused(error.known, request_id(request), template(request))
-        await parts.journal.refuse(error, error.known, request_id(request), template(request))
-        raise
-    return SignedIn(resumed, presented, caller)
-
-
-async def _require_own_page(request: Request, signed_in: SignedIn) -> None:
+async def _require_own_page(request: Request, who: SignedIn) -> None:
     """Raises Refusal, with its row, for the page of another session, or of none. The row names no patient: which one
     was meant isn't known, and the one in context wasn't asked for."""
     parts = parts_of(request)
     try:
-        signed_in.resumed.check_page(request.path_params.get("tag", ""))
+        who.resumed.check_page(request.path_params.get("tag", ""))
     except Refusal as error:
-        await parts.fair_use.demand(signed_in.caller, request_id(request), template(request), Use.REQUEST)
-        await parts.journal.refuse(error, signed_in.caller, request_id(request), template(request))
+        await parts.fair_use.demand(who.caller, request_id(request), template(request), Use.REQUEST)
+        await parts.journal.refuse(error, who.caller, request_id(request), template(request))
         raise
 
 
-async def _form(request: Request, resumed: Resumed) -> dict[str, str]:
-    """The fields of a form that this session's own page made. Raises Refusal, BadRequest."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin != _origin(parts_of(request).settings.public_url):
-        raise forged_form()
-    fields = once(await read_body(request, _MOST_BYTES, frozenset({FORM})))
-    resumed.check_form(fields)
-    return fields
+def _frame(who: SignedIn) -> viewer.Frame:
+    """What each page of a launched session says."""
+    return viewer.Frame(who.words, who.session.nhs_number, who.session.needs_banner, who.session.csrf)
 
 
-def once(form: bytes) -> dict[str, str]:
-    """The fields of a form or query. Raises BadRequest where one stands twice."""
-    pairs = pairs_of(form)
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise BadRequest("A field stands twice. Send each once.", rule="form.repeated")
-    return fields
-
-
-def _origin(public_url: str) -> str:
-    parts = urlsplit(public_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _refuse_parameters(request: Request) -> None:
-    if request.scope["query_string"]:
-        raise BadRequest(
-            "This page takes no parameters: it shows the patient of your session. To see another patient, open "
-            "Connect Care from that patient's record.",
-            rule="viewer.parameters",
-        )
-
-
-def _question(request: Request, signed_in: SignedIn) -> _Viewing:
-    return _Viewing(template(request), request_id(request), signed_in.session, signed_in.frame)
+def _question(request: Request, who: SignedIn) -> _Viewing:
+    return _Viewing(template(request), request_id(request), who.session, _frame(who))
 
 
 @dataclass(frozen=True, slots=True)

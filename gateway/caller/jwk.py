@@ -22,7 +22,7 @@ _MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 """Members that only a private or a shared key has (RFC 7518, section 6)."""
 _ALGORITHMS: Final = {
-    ("RSA", None): frozenset({"RS256", "RS384", "PS256"}),
+    ("RSA", None): frozenset({"RS256", "RS384", "RS512", "PS256"}),
     ("EC", "P-256"): frozenset({"ES256"}),
     ("EC", "P-384"): frozenset({"ES384"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),

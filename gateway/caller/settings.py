@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gateway.caller.floors import Acr
 from gateway.caller.mapping import ClaimsSettings, Preset
 
-Algorithm = Literal["RS256", "RS384", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"]
 """Asymmetric signatures only: with `none` or HS* anybody who knows the public key could write tokens."""
 
 Level = Literal["AAL1", "AAL2", "AAL3"]

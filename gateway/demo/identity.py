@@ -142,9 +142,14 @@ class Demo:
 
 def create_app(issuer_url: str, audience: str, *, clock: Callable[[], float] = time.time) -> Starlette:
     """The provider as an ASGI app, with its `Demo` in `app.state.demo`. The issuer's path must be `/demo`."""
-    if urlsplit(issuer_url).path != DEMO_PATH:
+    return serving(Demo(issuer_url, audience, clock=clock))
+
+
+def serving(demo: Demo) -> Starlette:
+    """The same around a Demo that is there already."""
+    if urlsplit(demo.issuer).path != DEMO_PATH:
         raise ValueError(f"the demo's issuer must have the path {DEMO_PATH}, so that it is known for what it is")
-    doors = _Doors(Demo(issuer_url, audience, clock=clock))
+    doors = _Doors(demo)
     app = Starlette(
         routes=[
             Route(f"{DEMO_PATH}/.well-known/openid-configuration", doors.discovery),

@@ -30,7 +30,9 @@ from gateway import log, startup
 from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo import state as demo_state
+from gateway.demo.identity import DEMO_CLIENT
 from gateway.demo.token import demo_client, fetch_token, soon
+from gateway.launch.settings import SignInSettings
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
 from gateway.taking_part import load_register
@@ -187,9 +189,16 @@ def _settings(data: Path, public_url: str, around: dict[str, Any], options: Demo
         data_dir=data,
         key_file=key_file,
         issuers=(issuer,),
+        sign_ins=(_sign_in(around["issuer"]),),
         addresses=around["addresses"],
         **given,
         **options.more,
+    )
+
+
+def _sign_in(issuer: str) -> SignInSettings:
+    return SignInSettings(
+        name="the demo's sign-in", tag="demo", issuer=issuer, client_id=DEMO_CLIENT, allow_insecure_loopback=True
     )
 
 

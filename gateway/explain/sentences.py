@@ -106,6 +106,7 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     ),
     "form": ("The form that was sent couldn't be taken.", _MEND),
     "host": ("The request was addressed to another name.", _MEND),
+    "home": ("The page was not asked for as it must be.", _MEND),
     "launch": (
         "The launch from the caller's own system couldn't be accepted.",
         "A new launch, by a system that is registered, for a patient with an NHS number.",
@@ -120,8 +121,10 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     "scope": ("The application's token doesn't let it ask this.", "A token with the scope."),
     "search": ("The search was not one that is offered.", _MEND),
     "session": ("There was no session that could go on, or the form wasn't its own.", "A new launch."),
+    "signin": ("The sign-in was not begun as it must be.", "A sign-in from the page that offers it."),
     "smart": ("The gateway is set to no issuer that SMART clients could sign in with.", "One in its settings."),
     "sources": ("Too few organisations could answer to show anything.", _TRY_AGAIN),
+    "static": ("There is no such file of the pages.", _MEND),
     "token": ("The access token couldn't be accepted.", "A new sign-in."),
     "type": (
         "The caller's role never sees that type of resource, or it isn't offered.",

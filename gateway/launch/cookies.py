@@ -19,6 +19,7 @@ from gateway.launch.pending import LASTS
 
 _SESSION: Final = "connect-care-session"
 _LAUNCH: Final = "connect-care-launch"
+_SIGN_IN: Final = "connect-care-sign-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Cookies:
         """The launch that the browser began."""
         return request.cookies.get(self._named(_LAUNCH), "")
 
+    def sign_in(self, request: Request) -> str:
+        """The sign-in that the browser began."""
+        return request.cookies.get(self._named(_SIGN_IN), "")
+
     def begin_session(self, response: Response, name: str) -> None:
         """A session's cookie goes with the browser; when it ends is decided here, not there."""
         self._set(response, _SESSION, name, None)
@@ -43,6 +48,10 @@ class Cookies:
         """A launch's cookie lasts as long as the launch may take."""
         self._set(response, _LAUNCH, sealed, LASTS)
 
+    def begin_sign_in(self, response: Response, sealed: str) -> None:
+        """As long as it may take."""
+        self._set(response, _SIGN_IN, sealed, LASTS)
+
     def end_session(self, response: Response) -> None:
         """Forget it."""
         self._set(response, _SESSION, "", timedelta(0))
@@ -50,6 +59,10 @@ class Cookies:
     def end_launch(self, response: Response) -> None:
         """Forget it."""
         self._set(response, _LAUNCH, "", timedelta(0))
+
+    def end_sign_in(self, response: Response) -> None:
+        """Forget it."""
+        self._set(response, _SIGN_IN, "", timedelta(0))
 
     def _named(self, name: str) -> str:
         return f"__Host-{name}" if self.secure else name

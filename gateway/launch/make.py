@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from connectors.sdk.http import AiohttpTransport, Limits, Transport
@@ -11,9 +13,13 @@ from gateway.caller.issuer_document import Fetch
 from gateway.caller.keys import Keys
 from gateway.caller.model import Caller
 from gateway.cds.cards import Cards, Opening
+from gateway.launch.code_flow import CodeFlow
+from gateway.launch.context import Contexts
 from gateway.launch.entered import Burning
-from gateway.launch.flow import Identifying, Launches
+from gateway.launch.flow import Launches
+from gateway.launch.naming import Identifying, Naming
 from gateway.launch.people import People
+from gateway.launch.sign_in import SignIns
 from gateway.sealed import Sealer
 from gateway.settings import Settings
 from gateway.sources import SourceState
@@ -24,11 +30,19 @@ _LIMITS: Final = Limits(max_bytes=1024 * 1024, connections=16)
 
 def keys_of_systems(settings: Settings, fetch: Fetch) -> Keys:
     """The keys of every registered system; they are fetched as the issuers' are."""
-    registered = (*settings.launches, *settings.contexts, *settings.hooks)
-    return Keys({one.issuer: one.signer for one in registered}.values(), fetch, allow_demo=settings.is_demo)
+    return Keys({one.issuer: one.signer for one in settings.registered}.values(), fetch, allow_demo=settings.is_demo)
 
 
-def made_launches(
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """How people come to the pages, and how they are the same people on every page after."""
+
+    launches: Launches
+    sign_ins: SignIns
+    naming: Naming
+
+
+def made_ways_in(
     settings: Settings,
     keys: Keys,
     callers: Identifying,
@@ -36,19 +50,18 @@ def made_launches(
     sealer: Sealer,
     clock: Clock,
     transport: Transport | None = None,
-) -> Launches:
-    """The ways in. `transport` is the network towards the EHRs, where it isn't the usual one."""
-    return Launches(
-        settings.launches,
-        settings.contexts,
-        People(settings.issuers),
-        keys,
-        callers,
-        marks,
-        sealer,
-        public_url=settings.public_url,
-        transport=transport or AiohttpTransport(_LIMITS),
-        clock=clock,
+) -> WaysIn:
+    """The ways in. `transport` is the network towards EHRs and providers, where it isn't the usual one."""
+    people = People(settings.issuers)
+    naming = Naming((*settings.launches, *settings.contexts, *settings.sign_ins), people, callers)
+    codes = CodeFlow(keys, marks, sealer, clock)
+    outside = transport or AiohttpTransport(_LIMITS)
+    base = settings.public_url
+    contexts = Contexts(settings.contexts, people, keys, marks, public_url=base, seconds=time.time)
+    return WaysIn(
+        Launches(settings.launches, contexts, codes, naming, keys, public_url=base, transport=outside),
+        SignIns(settings.sign_ins, codes, naming, public_url=base, transport=outside),
+        naming,
     )
 
 

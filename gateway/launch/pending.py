@@ -1,7 +1,7 @@
-"""A launch under way: what must be the same when the browser comes back from the EHR's authorize endpoint.
+"""A sign-in under way: what must be the same when the browser comes back from the authorize endpoint.
 
-It travels in a cookie of its own, sealed, so that only the browser that began a launch can end it, and nothing is kept
-here for a stranger who only begins. What makes it one-time is its `state`, which is burnt in the store.
+It travels in a cookie of its own, sealed, so that only the browser that began it can end it, and nothing is kept here
+for a stranger who only begins. What makes it one-time is its `state`, which is burnt in the store.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _LONGEST: Final = 4096
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """`fhir_base` is the EHR that launched: the callback's answer is asked of it and nobody else (no mix-up)."""
+    """`asked` is where the browser was sent (an EHR's FHIR base, or a provider's tag): the answer that it brings back
+    is asked of that one and of nobody else (no mix-up)."""
 
-    fhir_base: str
+    asked: str
     state: str
     nonce: str
     verifier: str
@@ -42,10 +43,10 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return from_micros(self.expires)
 
 
-def begin(fhir_base: str, now: datetime) -> Pending:
-    """A new launch, with secrets of its own."""
+def begin(asked: str, now: datetime) -> Pending:
+    """A new one, with secrets of its own."""
     return Pending(
-        fhir_base=fhir_base,
+        asked=asked,
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),
@@ -59,9 +60,9 @@ def seal(pending: Pending, sealer: Sealer) -> str:
 
 
 def opened(cookie: str, sealer: Sealer, now: datetime) -> Pending:
-    """The launch that this browser began. Raises NotSignedIn where it began none, or took too long."""
+    """What this browser began. Raises NotSignedIn where it began none, or took too long."""
     if not cookie or len(cookie) > _LONGEST:
-        raise not_believed("launch.state", "this browser began no launch")
+        raise not_believed("launch.state", "this browser began nothing")
     try:
         pending = msgspec.json.decode(sealer.open_text(cookie, _BOUND), type=Pending)
     except (Unsealable, msgspec.DecodeError) as error:

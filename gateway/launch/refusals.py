@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.errors import BadRequest, GatewayError, NotSignedIn, Refusal
+from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn, Refusal
 
 _AGAIN: Final = "Open Connect Care again from your own system."
 
@@ -31,6 +31,11 @@ def unregistered() -> Refusal:
         "The system that you came from isn't registered to open Connect Care. Tell whoever looks after that system.",
         rule="launch.unregistered",
     )
+
+
+def not_offered() -> NotFound:
+    """No provider has this tag."""
+    return NotFound("There is no such way to sign in. Choose one of those on the page Sign in.", rule="signin.unknown")
 
 
 def malformed(detail: str) -> BadRequest:

@@ -19,7 +19,7 @@ from gateway.caller.jwk import NoSuchKey, VerifyingKey
 from gateway.caller.keys import Keys, KeysUnavailable
 from gateway.caller.refusals import SignInUnavailable
 from gateway.launch.refusals import not_believed, over
-from gateway.launch.settings import Registered
+from gateway.launch.settings import Signing
 
 MOST_CHARACTERS: Final = 16 * 1024
 LEEWAY_SECONDS: Final = 30.0
@@ -52,7 +52,7 @@ class Statement:
     key_thumbprint: str
 
 
-async def verified(token: str, by: Registered, rules: Rules, keys: Keys, now: float) -> Statement:
+async def verified(token: str, by: Signing, rules: Rules, keys: Keys, now: float) -> Statement:
     """A statement of that system. `now` is seconds since 1970.
 
     Raises NotSignedIn where it can't be believed, SignInUnavailable where the system's keys can't be had.
@@ -83,7 +83,7 @@ def issuer_of(token: str) -> str:
     return issuer if isinstance(issuer, str) else ""
 
 
-def _check_header(header: Mapping[str, Any], by: Registered, rules: Rules) -> tuple[str, str | None]:
+def _check_header(header: Mapping[str, Any], by: Signing, rules: Rules) -> tuple[str, str | None]:
     if not header.keys() <= _HEADER_MEMBERS | rules.pinned.keys():
         raise not_believed("statement.header", "the header holds members that are not accepted")
     for name, value in rules.pinned.items():
@@ -99,7 +99,7 @@ def _check_header(header: Mapping[str, Any], by: Registered, rules: Rules) -> tu
     return algorithm, kid
 
 
-async def _key(keys: Keys, by: Registered, kid: str | None, algorithm: str) -> VerifyingKey:
+async def _key(keys: Keys, by: Signing, kid: str | None, algorithm: str) -> VerifyingKey:
     try:
         return await keys.key(by.issuer, kid, algorithm)
     except NoSuchKey as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from starlette.applications import Starlette
 
 from connectors.fhir_r4 import sandbox
 from connectors.fhir_r4.sandbox import create_app as create_sandbox
@@ -25,7 +26,8 @@ from connectors.sdk.http import Httpx2Transport, Limits, Transport
 from connectors.sdk.organisations import Organisation, load_organisations
 from gateway.app import Outside, create_app
 from gateway.caller.settings import IssuerSettings
-from gateway.demo.identity import Demo
+from gateway.demo.identity import DEMO_CLIENT, DEMO_PATH, Demo, serving
+from gateway.launch.settings import SignInSettings
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
@@ -40,6 +42,9 @@ MIA, RAJESH, ELSIE, HAROLD = "9990000824", "9990000891", "9990000964", "99900010
 STRANGER = "9990009996"
 ISSUER = "http://127.0.0.1:9/demo"
 AUDIENCE = "connect-care"
+SIGN_IN = SignInSettings(
+    name="the demo's sign-in", tag="demo", issuer=ISSUER, client_id=DEMO_CLIENT, allow_insecure_loopback=True
+)
 SHIPPED: Path = Settings.model_fields["organisations_file"].default
 ORGANISATIONS = Path(__file__).with_name("organisations.yaml")
 SOURCES = ("RJ2", "G85005", "G85004", "G83021", "RPG", "709", "703")
@@ -56,6 +61,7 @@ class Stack:
     data: Path
     answers: Answers = field(default_factory=Answers)
     tokens: dict[str, str] = field(default_factory=dict)
+    provider: Starlette = field(kw_only=True)
 
     def token(self, who: str) -> str:
         return self.tokens.setdefault(who, self.demo.mint(who))
@@ -79,6 +85,27 @@ class Stack:
         body = {"nhsNumber": nhs_number, "choice": choice, "statedBy": "patient", "channel": "phone"}
         answer = await self.post("/sharing-choices", body, who)
         assert answer.status_code == 201, answer.text
+
+    @asynccontextmanager
+    async def signed_in(self, who: str) -> AsyncIterator[httpx2.AsyncClient]:
+        """A browser of a test's own, in which that person signed in to the pages."""
+        async with self.browser() as here:
+            entered = await here.get(await self.chosen(here, who))
+            assert entered.status_code == 303, entered.text
+            yield here
+
+    def browser(self) -> httpx2.AsyncClient:
+        """A browser of a test's own, in which nobody signed in."""
+        app = self.client._transport.app  # type: ignore[attr-defined]
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000")
+
+    async def chosen(self, here: httpx2.AsyncClient, who: str) -> str:
+        """The address to which the provider sends the browser back, once that person was chosen there."""
+        began = await here.get("/sign-in/demo")
+        assert began.status_code == 303, began.text
+        sent_to = httpx2.URL(began.headers["location"]).copy_merge_params({"as": who})
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.provider)) as there:
+            return str((await there.get(sent_to)).headers["location"])
 
     async def everything(self, nhs_number: str, who: str = "gp") -> httpx2.Response:
         return await self.get(f"/fhir/R4/Patient/{nhs_number}/$everything", who)
@@ -144,6 +171,7 @@ async def running(
     if not key_file.exists():
         new_master_key(key_file)
     demo = Demo(ISSUER, AUDIENCE)
+    provider = serving(demo)
     usual = {ods: sandbox_without(ods, without, canaries=canaries) for ods in SOURCES}
     sandboxes = {**usual, **(others or {})}
 
@@ -162,12 +190,15 @@ async def running(
         "issuers": (
             IssuerSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), allow_insecure_loopback=True),
         ),
+        "sign_ins": (SIGN_IN,),
         "organisations_file": ORGANISATIONS,
         "fair_use": BOUNDLESS,
         "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }
-    app = create_app(load_settings(None, **given), Outside(connected, _fetching(demo, ehr), audit_transport, _to(ehr)))
+    app = create_app(
+        load_settings(None, **given), Outside(connected, _fetching(demo, ehr), audit_transport, _to(provider, ehr))
+    )
     answers = Answers()
     async with (
         app.router.lifespan_context(app),
@@ -177,7 +208,7 @@ async def running(
             event_hooks={"response": [answers]},
         ) as client,
     ):
-        yield Stack(client, demo, sandboxes, app.state.parts, data, answers)
+        yield Stack(client, demo, sandboxes, app.state.parts, data, answers, provider=provider)
 
 
 def _fetching(demo: Demo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:
@@ -187,9 +218,14 @@ def _fetching(demo: Demo, ehr: Launcher | None) -> Callable[[str], Awaitable[byt
     return fetch
 
 
-def _to(ehr: Launcher | None) -> Transport | None:
-    """The network towards the EHR that launches."""
-    return Httpx2Transport(Limits(), httpx2.ASGITransport(app=ehr.app)) if ehr is not None else None
+def _to(provider: Starlette, ehr: Launcher | None) -> Transport:
+    """The network towards the EHR that launches, and the demo's provider."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        is_provider = scope["path"].startswith(f"{DEMO_PATH}/")
+        await (provider if is_provider or ehr is None else ehr.app)(scope, receive, send)
+
+    return Httpx2Transport(Limits(), httpx2.ASGITransport(app=app))
 
 
 def resources(bundle: Mapping[str, Any], resource_type: str | None = None) -> list[dict[str, Any]]:

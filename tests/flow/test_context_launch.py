@@ -247,7 +247,7 @@ async def test_the_person_s_own_access_token_is_believed_anew_on_every_page(
         assert b"viewer_session" in kept
         assert b"eyJ" not in kept  # how every JWT begins
         with monkeypatch.context() as without:
-            without.setattr(stack.parts.launches, "_registered", {})
+            without.setattr(stack.parts.naming, "_registered", {})
             assert (await user.view()).status_code == 401
         assert (await user.view()).status_code == 200
         clock = stack.parts.callers._tokens._clock

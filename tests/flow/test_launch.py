@@ -324,8 +324,8 @@ async def test_a_launch_that_took_too_long_is_refused(
     user: Browser, launched: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back = await user.authorized(GP)
-    later = launched.parts.launches._clock
-    monkeypatch.setattr(launched.parts.launches, "_clock", lambda: later() + timedelta(minutes=5))
+    later = launched.parts.launches._codes._clock
+    monkeypatch.setattr(launched.parts.launches._codes, "_clock", lambda: later() + timedelta(minutes=5))
     await refused(user, back)
 
 

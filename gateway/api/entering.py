@@ -1,0 +1,60 @@
+"""How a session begins in a browser, and what somebody sees who isn't let in: the same whichever way they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import Request, Response
+
+from gateway import log
+from gateway.api.door import parts_of, template
+from gateway.api.http import request_id
+from gateway.api.pages import cookies_of, failed, sent_to
+from gateway.caller.model import Caller
+from gateway.caller.refusals import CallerRefused
+from gateway.errors import GatewayError, TooMany
+from gateway.launch.entered import Entered
+
+ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
+"""What is read of an authorize endpoint's answer; what it adds is ignored (RFC 6749, section 4.1.2)."""
+NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed"})
+"""Refusals of an answer that isn't of what is under way: anybody can send a browser here with one."""
+
+
+async def began(request: Request, entered: Entered, caller: Caller, page_of: Callable[[str], str]) -> Response:
+    """A session in place of whichever this browser had, and on to the page of its tag."""
+    parts = parts_of(request)
+    cookies = cookies_of(parts)
+    new = await parts.sessions.begin(entered.session, instead_of=cookies.session(request), until=entered.until)
+    log.event(
+        "session.began",
+        request_id=request_id(request),
+        organisation=caller.organisation,
+        role=caller.role.value,
+        client_id=caller.client_id,
+        door=template(request),
+    )
+    response = sent_to(page_of(new.tag))
+    cookies.begin_session(response, new.name)
+    return response
+
+
+async def refused(request: Request, error: GatewayError, event: str) -> Response:
+    """Whoever is refused as somebody is a row; of a stranger there is nobody to name in one. The operator's log has
+    the rule of every refusal, under that event."""
+    if isinstance(error, CallerRefused):
+        error = await _written(request, error)
+    log.event(event, rule=error.rule, status=error.status, request_id=request_id(request), detail=error.detail)
+    return failed(request, error)
+
+
+async def _written(request: Request, error: CallerRefused) -> GatewayError:
+    """The refusal, once it is a row; or that too many came, whose rows are counted."""
+    parts, known = parts_of(request), (error.known, request_id(request), template(request))
+    try:
+        await parts.fair_use.demand_of_refused(*known)
+    except TooMany as many:
+        return many
+    await parts.journal.refuse(error, *known)
+    return error

@@ -1,0 +1,97 @@
+"""`/`, `/sign-in`, `/sign-out`: how staff come to the pages by themselves, and leave them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.api.door import parts_of
+from gateway.api.entering import ANSWERS, NOT_ITS_END, began, refused
+from gateway.api.pages import (
+    HOME,
+    SIGN_IN,
+    SIGN_OUT,
+    around,
+    cookies_of,
+    failed,
+    form,
+    once,
+    refuse_parameters,
+    sent_to,
+    shown,
+    signed_in,
+)
+from gateway.errors import GatewayError, NotSignedIn
+from gateway.launch.sign_in import CALLBACK
+from gateway.web.frame import NOBODY
+from gateway.web.viewer import page_of
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(HOME)
+async def home(request: Request) -> Response:
+    """Where somebody who is signed in can go; everybody else is shown how to sign in."""
+    try:
+        refuse_parameters(request, "This page takes no parameters.", "home.parameters")
+        who = await signed_in(request)
+    except NotSignedIn:
+        return sent_to(SIGN_IN)
+    except GatewayError as error:
+        return failed(request, error)
+    if who.session.nhs_number:
+        return sent_to(page_of(who.resumed.tag))
+    return shown(around(request, who), "home.jinja", title="Connect Care")
+
+
+@router.get(SIGN_IN)
+async def choose(request: Request) -> Response:
+    """The ways to sign in."""
+    return shown(NOBODY, "sign-in.jinja", title="Sign in", offered=parts_of(request).sign_ins.offered, under=SIGN_IN)
+
+
+@router.get(CALLBACK)
+async def callback(request: Request) -> Response:
+    """Back from the provider's authorize endpoint."""
+    parts = parts_of(request)
+    cookies = cookies_of(parts)
+    try:
+        answer = {name: value for name, value in once(request.scope["query_string"]).items() if name in ANSWERS}
+        entered = await parts.sign_ins.finish(answer, cookies.sign_in(request))
+        response = await began(request, entered, await parts.callers.identify(entered.presented), lambda _: HOME)
+    except GatewayError as error:
+        response = await refused(request, error, "signin.refused")
+        if error.rule in NOT_ITS_END:
+            return response
+    cookies.end_sign_in(response)
+    return response
+
+
+@router.get(SIGN_IN + "/{tag}")
+async def begin(request: Request, tag: str) -> Response:
+    """To the provider. A link, not a form: a browser lets no form's answer lead to another host (CSP, form-action)."""
+    parts = parts_of(request)
+    try:
+        refuse_parameters(request, "This address takes no parameters.", "signin.parameters")
+        address, sealed = await parts.sign_ins.begin(tag)
+    except GatewayError as error:
+        return await refused(request, error, "signin.refused")
+    response = sent_to(address)
+    cookies_of(parts).begin_sign_in(response, sealed)
+    return response
+
+
+@router.post(SIGN_OUT)
+async def sign_out(request: Request) -> Response:
+    """The session ends, in every tab and every worker; what the browser still holds of its pages is cleared."""
+    parts = parts_of(request)
+    cookies = cookies_of(parts)
+    try:
+        resumed = await parts.sessions.resume(cookies.session(request))
+        await form(request, resumed)
+        await parts.sessions.end(cookies.session(request))
+    except GatewayError as error:
+        return failed(request, error)
+    response = shown(NOBODY, "signed-out.jinja", title="You are signed out", then=SIGN_IN)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    cookies.end_session(response)
+    return response

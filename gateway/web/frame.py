@@ -1,0 +1,92 @@
+"""The frame of every page, and the headers that go with it.
+
+Pages are Jinja templates over the NHS frontend's macros. Whatever is put into one is escaped where it is put: the
+environment escapes everything that isn't markup already. `undefined` is lenient, as those macros need it to be.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
+from markupsafe import Markup
+
+from gateway.web import assets
+
+HTML: Final = "text/html; charset=utf-8"
+_HEADERS: Final[Mapping[str, str]] = {
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with that a browser sends `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NONCE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of the places that a signed-in person can go to."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a page: who is signed in (a sentence), where they can go (and which of it is `here`), and where
+    the form that signs out is sent, with `csrf`; "" where nobody is signed in."""
+
+    signed_in: str = ""
+    places: tuple[Place, ...] = ()
+    here: str = ""
+    leave: str = ""
+    csrf: str = ""
+
+
+NOBODY: Final = Around()
+
+
+class Page:
+    """One page under way: it has a nonce of its own, which its headers name."""
+
+    def __init__(self, around: Around = NOBODY) -> None:
+        self._around = around
+        self._nonce = secrets.token_urlsafe(_NONCE_BYTES)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """No script but ours, named by the nonce; nothing inline, nothing evaluated, nothing from elsewhere; in no
+        frame; forms go nowhere else."""
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{self._nonce}'; style-src 'self'; img-src 'self'; "
+            "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        )
+        return {"Content-Security-Policy": policy, **_HEADERS}
+
+    def render(self, template: str, **shown: Any) -> bytes:
+        """The whole page."""
+        return _ENVIRONMENT.get_template(template).render(around=self._around, nonce=self._nonce, **shown).encode()
+
+
+def part(template: str, **shown: Any) -> Markup:
+    """A piece of a page, from a template of its own."""
+    return Markup(_ENVIRONMENT.get_template(template).render(**shown))  # noqa: S704 (the template escaped it)
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader("gateway.web"), PackageLoader("nhsuk_frontend_jinja")]),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["asset"] = assets.address
+    return made
+
+
+_ENVIRONMENT: Final = _environment()
