@@ -26,7 +26,10 @@ from tests.contract.drift import PUBLISHED, faults, made_now
 from tests.flow.stack import ISSUER, Stack, running
 
 Json = dict[str, Any]
-PAGES = ("/launch", "/viewer", "/docs", "/sign-in", "/sign-out", "/static", "/patients", "/office", "/my", "/status")
+PAGES = (
+    "/docs", "/launch", "/viewer", "/cds-services", "/back-channel-logout", "/.well-known", "/fhir/R4/.well-known",
+    "/sign-in", "/sign-out", "/static", "/patients", "/office", "/my", "/status",
+)  # fmt: skip
 """What is for a browser, or described by a standard of its own that clients read before any contract."""
 
 
