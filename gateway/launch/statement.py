@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from joserfc import jws
-from joserfc.errors import JoseError
-
 from gateway.caller.compact import Malformed, parse_compact
 from gateway.caller.jwk import NoSuchKey, VerifyingKey
 from gateway.caller.keys import Keys, KeysUnavailable
 from gateway.caller.refusals import SignInUnavailable
+from gateway.caller.signature import BadSignature, check_signature
 from gateway.launch.refusals import not_believed, over
 from gateway.launch.settings import Signing
 
@@ -25,6 +23,8 @@ MOST_CHARACTERS: Final = 16 * 1024
 LEEWAY_SECONDS: Final = 30.0
 """How far the other clock may run ahead of ours. It never stretches `exp`."""
 _HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
+_LONGEST_HEADER: Final = 512
+"""Characters, as encoded: a statement names its key, and carries none."""
 _LONGEST_TEXT: Final = 512
 _LATEST: Final = 2**53
 
@@ -108,19 +108,10 @@ async def _key(keys: Keys, by: Signing, kid: str | None, algorithm: str) -> Veri
         raise SignInUnavailable(str(error)) from error
 
 
-class _PinnedRegistry(jws.JWSRegistry):
-    """As for access tokens: joserfc warns of the name EdDSA; our keys have Ed25519 pinned."""
-
-    def get_alg(self, name: str) -> Any:
-        if not self.allowed or name not in self.allowed:
-            raise JoseError("the algorithm is not the pinned one")
-        return self.algorithms[name]
-
-
 def _check_signature(token: str, key: VerifyingKey, algorithm: str) -> None:
     try:
-        jws.deserialize_compact(token, key.key, registry=_PinnedRegistry(algorithms=[algorithm]))
-    except (JoseError, ValueError) as error:
+        check_signature(token, key, algorithm, longest_header=_LONGEST_HEADER)
+    except BadSignature as error:
         raise not_believed("statement.signature", "the signature is not that system's") from error
 
 

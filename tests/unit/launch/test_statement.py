@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,13 @@ async def test_what_is_no_jwt_is_refused(token: str) -> None:
         await verified(token, BY, RULES, Keys([BY.signer], EHR.fetch), NOW)
     with pytest.raises(NotSignedIn):
         issuer_of(token)
+
+
+async def test_a_header_that_could_carry_a_key_is_too_long() -> None:
+    jku = "https://ehr.example/" + "x" * 512
+    with pytest.raises(NotSignedIn) as refused:
+        await check(CLAIMS, replace(RULES, pinned={"jku": jku}), jku=jku)
+    assert refused.value.rule == "statement.signature"
 
 
 async def test_another_algorithm_is_refused_even_with_the_same_key() -> None:
