@@ -29,15 +29,14 @@ from gateway.caller.presented import Presented
 from gateway.cds import card as cards
 from gateway.cds.asked import PatientViewCall
 from gateway.errors import GatewayError, NoPermission, NotSignedIn, NumberReplaced, OptedOut, TooMany
-from gateway.launch.entered import Burning
+from gateway.launch.entered import Burning, use_up_statement
 from gateway.launch.people import People
-from gateway.launch.refusals import not_believed, used
+from gateway.launch.refusals import not_believed
 from gateway.launch.settings import HookSettings
 from gateway.launch.statement import Rules, Statement, issuer_of, verified
 from gateway.locate import Look
 from gateway.shown import Rendered, Shown
 from gateway.sources import SourceState
-from gateway.store.moments import from_micros
 from gateway.web.words import line_of
 
 SERVICE: Final = "connect-care-patient-view"
@@ -46,7 +45,6 @@ JWT_SECONDS: Final = 300.0
 RESERVE: Final = 0.15
 """Seconds kept from the sources: for what a connector may overrun, for merging and policy, and for the journal."""
 _JTI: Final = "cds-hooks"
-_SECOND: Final = 1_000_000
 Json = dict[str, Any]
 _SECTIONS: Final = frozenset({Section.DEMOGRAPHICS, Section.ALLERGIES})
 
@@ -101,9 +99,7 @@ class Cards:
             raise not_believed("cds.unregistered", "iss is no EHR that is registered for cards")
         rules = Rules(self._base + PATH, frozenset({"jwt"}), JWT_SECONDS, once=True, pinned={"jku": by.jwks_uri})
         statement = await verified(token, by, rules, self._keys, self._clock())
-        expires = from_micros(int(float(statement.claims["exp"]) * _SECOND))
-        if not await self._marks.burn(_JTI, f"{by.issuer}|{statement.claims['jti']}", expires):
-            raise used()
+        await use_up_statement(self._marks, _JTI, statement)
         return Client(by, statement)
 
     async def patient_view(

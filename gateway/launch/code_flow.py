@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 from gateway.caller.keys import Keys
 from gateway.launch import pending as pendings
-from gateway.launch.entered import Burning
+from gateway.launch.entered import Burning, use_up
 from gateway.launch.pending import Pending
 from gateway.launch.provider import Provider
-from gateway.launch.refusals import declined, not_believed, used
+from gateway.launch.refusals import declined, not_believed
 from gateway.launch.settings import Client
 from gateway.launch.statement import Rules, Statement, short_text, verified
 from gateway.sealed import Sealer
@@ -68,8 +68,7 @@ class CodeFlow:
         pending = pendings.opened(cookie, self._sealer, self._clock())
         if not hmac.compare_digest(answer.get("state", "").encode(), pending.state.encode()):
             raise not_believed("launch.state", "the state is another browser's, or another launch's")
-        if not await self._marks.burn(_STATE, pending.state, pending.expires_at):
-            raise used()
+        await use_up(self._marks, _STATE, pending.state, pending.expires_at)
         return pending
 
     async def code(self, answer: Mapping[str, str], at: Provider) -> str:

@@ -14,20 +14,18 @@ from gateway.caller.claims import choose_profile, read_person
 from gateway.caller.keys import Keys
 from gateway.caller.presented import Presented
 from gateway.caller.tokens import VerifiedToken
-from gateway.launch.entered import Burning, Entered
+from gateway.launch.entered import Burning, Entered, use_up_statement
 from gateway.launch.patient import FHIR_ID, NoNhsNumber, birth_date_of, nhs_number_of_token
 from gateway.launch.people import People
-from gateway.launch.refusals import malformed, no_patient, not_believed, unregistered, used
+from gateway.launch.refusals import malformed, no_patient, not_believed, unregistered
 from gateway.launch.session import Session, new_csrf
 from gateway.launch.settings import ContextSettings
 from gateway.launch.statement import Rules, issuer_of, short_text, verified
-from gateway.store.moments import from_micros
 
 PATH: Final = "/launch/context"
 TYPE: Final = "launch+jwt"
 SECONDS: Final = 300.0
 _JTI: Final = "launch-context"
-_SECOND: Final = 1_000_000
 
 
 class Contexts:
@@ -68,9 +66,7 @@ class Contexts:
             raise no_patient(str(error)) from error
         encounter = _encounter(claims.get("encounter"))
         # Only now: what can't be used at all must not use it up for its person.
-        expires = from_micros(int(float(claims["exp"]) * _SECOND))
-        if not await self._marks.burn(_JTI, f"{by.issuer}|{claims['jti']}", expires):
-            raise used()
+        await use_up_statement(self._marks, _JTI, statement)
         session = Session(
             system=by.name,
             counts_as=by.counts_as,

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.caller.presented import Presented
+from gateway.launch.refusals import used
 from gateway.launch.session import Session
+from gateway.launch.statement import Statement
 
 
 class Burning(Protocol):
@@ -16,6 +18,17 @@ class Burning(Protocol):
     async def burn(self, kind: str, value: str, expires: datetime) -> bool:
         """True for the first who burns it, and for nobody after."""
         ...
+
+
+async def use_up(marks: Burning, kind: str, value: str, expires: datetime) -> None:
+    """Burn a one-time mark. Raises NotSignedIn where somebody was first."""
+    if not await marks.burn(kind, value, expires):
+        raise used()
+
+
+async def use_up_statement(marks: Burning, kind: str, statement: Statement) -> None:
+    """The same, for a statement that must carry a `jti`: it is unique for its issuer alone (RFC 7519, 4.1.7)."""
+    await use_up(marks, kind, f"{statement.claims['iss']}|{statement.claims['jti']}", statement.expires)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from gateway.caller.model import Caller
 from gateway.caller.presented import Presented
@@ -17,9 +17,7 @@ from gateway.launch.refusals import not_believed
 from gateway.launch.session import Session
 from gateway.launch.settings import EhrSettings, Registered, SignInSettings
 from gateway.launch.statement import Statement
-from gateway.store.moments import from_micros
-
-_SECOND: Final = 1_000_000
+from gateway.store.moments import from_seconds
 
 
 class Identifying(Protocol):
@@ -66,7 +64,7 @@ class Naming:
             if by.issuer == by.counts_as and token.claims["sub"] != id_token.claims["sub"]:
                 raise not_believed("launch.subject", "the access token is another person's than the ID token")
             self._people.require_own(by, token)
-            return Named(token, tokens.access_token, {}, from_micros(int(token.expires * _SECOND)))
+            return Named(token, tokens.access_token, {}, from_seconds(token.expires))
         claims = {name: value for name, value in id_token.claims.items() if name != not_theirs}
         if by.users == "userinfo":
             claims = {**await said_at_userinfo(at, tokens, id_token), **claims}

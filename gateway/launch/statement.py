@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from gateway.caller.compact import Malformed, parse_compact
@@ -18,6 +19,7 @@ from gateway.caller.refusals import SignInUnavailable
 from gateway.caller.signature import BadSignature, check_signature
 from gateway.launch.refusals import not_believed, over
 from gateway.launch.settings import Signing
+from gateway.store.moments import from_seconds
 
 MOST_CHARACTERS: Final = 16 * 1024
 LEEWAY_SECONDS: Final = 30.0
@@ -50,6 +52,11 @@ class Statement:
     kid: str | None
     algorithm: str
     key_thumbprint: str
+
+    @property
+    def expires(self) -> datetime:
+        """When it ends to hold."""
+        return from_seconds(number(self.claims, "exp"))
 
 
 async def verified(token: str, by: Signing, rules: Rules, keys: Keys, now: float) -> Statement:

@@ -11,6 +11,7 @@ Clock = Callable[[], datetime]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_MICROS_A_SECOND: Final = 1_000_000
 
 
 def utc_now() -> datetime:
@@ -23,6 +24,11 @@ def to_micros(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise ValueError("a moment must carry its time zone")
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_seconds(seconds: float) -> datetime:
+    """The moment that lies so long after 1970, as tokens count (RFC 7519, NumericDate); parts of a microsecond drop."""
+    return from_micros(int(seconds * _MICROS_A_SECOND))
 
 
 def from_micros(micros: int) -> datetime:
