@@ -94,6 +94,7 @@ from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
 from gateway.errors import GatewayError, NotAllowed, NotFound, NotSignedIn
 from gateway.fair_use.count import Counts
+from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.storms import Storms
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
@@ -201,6 +202,7 @@ def _join(
     volume = Volume(store, journal, now, settings.unusual_patients_a_day)
     counts = Counts(settings.fair_use, lambda: now().timestamp(), settings.fair_use.workers or 1)
     fair_use = FairUse(counts, Storms(journal, now), volume)
+    entrance = Entrance(callers, fair_use, journal)
     checkpointer = Checkpointer(store, signer_of(settings), now, settings.checkpoint_seconds)
     shadow = Shadow(organisations, locator, fan_out, merger, address_of)
     system_keys = keys_of_systems(settings, outside.fetch)
@@ -208,8 +210,7 @@ def _join(
     events = Events(sealer, settings.public_url, settings.log_origin)
     copies = (settings.audit_sink, settings.audit_repository, outside.audit_repository)
     records = Records(
-        callers=callers,
-        fair_use=fair_use,
+        entrance=entrance,
         journal=journal,
         sharing=sharing,
         permissions=granted,
@@ -235,6 +236,7 @@ def _join(
         logouts=Logouts(settings.issuers, keys, store),
         directory=Directory(settings.issuers, outside.fetch, allow_demo=settings.is_demo),
         fair_use=fair_use,
+        entrance=entrance,
         sharing=sharing,
         permissions=granted,
         consents=Consents(store, sealer, journal, may, now),
@@ -250,8 +252,7 @@ def _join(
         shadow=shadow,
         records=records,
         people=People(
-            callers,
-            fair_use,
+            entrance,
             journal,
             sharing,
             may,

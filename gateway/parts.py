@@ -22,6 +22,7 @@ from gateway.choice.sharing import SharingChoices
 from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
+from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
 from gateway.launch.flow import Launches
@@ -56,6 +57,7 @@ class Parts:
     logouts: Logouts
     directory: Directory
     fair_use: FairUse
+    entrance: Entrance
     sharing: SharingChoices
     permissions: Permissions
     consents: Consents

@@ -29,7 +29,6 @@ from gateway import guard, release
 from gateway.authority import ByLaw, ByPermission, lawful_of, permission_of
 from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
-from gateway.caller.refusals import CallerRefused
 from gateway.choice.refusals import opted_out_under_another_number
 from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
 from gateway.fair_use.count import Use
@@ -45,14 +44,13 @@ if TYPE_CHECKING:
     from gateway.audit.journal import Journal
     from gateway.audit.row import Alarm, Row
     from gateway.authority import Way
-    from gateway.caller.identify import Callers
     from gateway.caller.presented import Presented
     from gateway.choice.permission import Permissions
     from gateway.choice.sharing import SharingChoices
     from gateway.desk.alerts import Alerts
     from gateway.desk.volume import Volume
     from gateway.disclosure.model import Disclosure
-    from gateway.fair_use.use import FairUse
+    from gateway.fair_use.entrance import Entrance
     from gateway.fan_out import FanOut
     from gateway.locate import Located, Locator
     from gateway.merge import Merger, Record
@@ -98,8 +96,7 @@ class Question(Protocol):
 class Records:
     """The pipeline, with its parts."""
 
-    callers: Callers
-    fair_use: FairUse
+    entrance: Entrance
     journal: Journal
     sharing: SharingChoices
     permissions: Permissions
@@ -176,15 +173,7 @@ class Records:
             raise opted_out_under_another_number() from None
 
     async def _caller(self, presented: Presented, question: Question) -> Caller:
-        """Somebody who is known and may not ask is a row as well, and so is who asks too much."""
-        try:
-            caller = await self.callers.identify(presented)
-        except CallerRefused as error:
-            await self.fair_use.demand_of_refused(error.known, question.request_id, question.door)
-            await self.journal.refuse(error, error.known, question.request_id, question.door)
-            raise
-        await self.fair_use.demand(caller, question.request_id, question.door, Use.REQUEST)
-        return caller
+        return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)
 
     def _row(
         self,

@@ -59,8 +59,7 @@ async def patient_view(request: Request) -> dict[str, Any]:
             ) from error
         made = card.too_late(parts.cards.links(call))
     except CallerRefused as error:
-        await parts.fair_use.demand_of_refused(error.known, request_id(request), template(request))
-        await parts.journal.refuse(error, error.known, request_id(request), template(request))
+        await parts.entrance.refuse(error, error.known, request_id(request), template(request))
         raise
     except GatewayError as error:
         log.event("cds.refused", rule=error.rule, status=error.status, request_id=request_id(request))

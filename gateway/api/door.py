@@ -53,13 +53,7 @@ class Door:
 async def opened(request: Request) -> AsyncIterator[Door]:
     """Identify the caller; journal whatever they are refused, themselves included where the token says who they are."""
     parts, name, identity = parts_of(request), template(request), request_id(request)
-    try:
-        caller = await parts.callers.identify(authorization(request))
-    except CallerRefused as error:
-        await parts.fair_use.demand_of_refused(error.known, identity, name)
-        await parts.journal.refuse(error, error.known, identity, name)
-        raise
-    await parts.fair_use.demand(caller, identity, name, Use.REQUEST)
+    caller = await parts.entrance.admit(authorization(request), identity, name, Use.REQUEST)
     async with parts.journal.refusals(caller, identity, name):
         yield Door(parts, caller, identity, name)
 
@@ -73,8 +67,7 @@ async def journal_refusal(request: Request, error: GatewayError, name: str) -> N
     try:
         caller = await parts.callers.identify(authorization(request))
     except CallerRefused as refused:
-        await parts.fair_use.demand_of_refused(refused.known, identity, name)
-        await parts.journal.refuse(error, refused.known, identity, name)
+        await parts.entrance.refuse(error, refused.known, identity, name)
     except GatewayError:
         return
     else:

@@ -51,10 +51,8 @@ async def refused(request: Request, error: GatewayError, event: str) -> Response
 
 async def _written(request: Request, error: CallerRefused) -> GatewayError:
     """The refusal, once it is a row; or that too many came, whose rows are counted."""
-    parts, known = parts_of(request), (error.known, request_id(request), template(request))
     try:
-        await parts.fair_use.demand_of_refused(*known)
+        await parts_of(request).entrance.refuse(error, error.known, request_id(request), template(request))
     except TooMany as many:
         return many
-    await parts.journal.refuse(error, *known)
     return error

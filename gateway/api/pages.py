@@ -13,7 +13,6 @@ from gateway.api.door import parts_of, template
 from gateway.api.http import FORM, read_body, request_id
 from gateway.caller.model import Caller
 from gateway.caller.presented import Presented
-from gateway.caller.refusals import CallerRefused
 from gateway.choice.may import OPEN_RECORD, allowed
 from gateway.errors import BadRequest, GatewayError, NotSignedIn
 from gateway.launch.cookies import Cookies
@@ -58,12 +57,7 @@ async def signed_in(request: Request) -> SignedIn:
     parts = parts_of(request)
     resumed = await parts.sessions.resume(cookies_of(parts).session(request))
     presented = await parts.naming.presented(resumed.session)
-    try:
-        caller = await parts.callers.identify(presented)
-    except CallerRefused as error:
-        await parts.fair_use.demand_of_refused(error.known, request_id(request), template(request))
-        await parts.journal.refuse(error, error.known, request_id(request), template(request))
-        raise
+    caller = await parts.entrance.identify(presented, request_id(request), template(request))
     return SignedIn(resumed, presented, caller)
 
 

@@ -26,7 +26,6 @@ from connectors.sdk.errors import SourceError
 from connectors.sdk.model import Found, Outcome, PersonSought, Resource, Section
 from gateway.audit.row import PATIENT, Alarm, Kind, Row, SourceLine
 from gateway.caller.context import require_in_context
-from gateway.caller.refusals import CallerRefused
 from gateway.choice.may import May, demand
 from gateway.errors import AuditUnavailable, GatewayError, NobodyAnswered, NotSupported, OptedOut, Refusal
 from gateway.fair_use.count import Use
@@ -38,11 +37,10 @@ from gateway.register.standing import Hold
 if TYPE_CHECKING:
     from connectors.sdk.organisations import Organisation
     from gateway.audit.journal import Journal
-    from gateway.caller.identify import Callers
     from gateway.caller.model import Caller
     from gateway.caller.presented import Presented
     from gateway.choice.sharing import SharingChoices
-    from gateway.fair_use.use import FairUse
+    from gateway.fair_use.entrance import Entrance
     from gateway.fan_out import FanOut
     from gateway.sealed import Sealer
     from gateway.search.person import Person
@@ -103,8 +101,7 @@ class _Written:
 class People:
     """The search for a person, with its parts. `register` is None where none takes part."""
 
-    callers: Callers
-    fair_use: FairUse
+    entrance: Entrance
     journal: Journal
     sharing: SharingChoices
     may: May
@@ -116,7 +113,8 @@ class People:
 
     async def find(self, presented: Presented, seeking: Seeking) -> Rendered:
         """Answer one search, or raise the GatewayError that says why not: that refusal is a row by then."""
-        caller = await self._caller(presented, seeking)  # 1
+        uses = (Use.REQUEST, Use.PERSON_SEARCH)
+        caller = await self.entrance.admit(presented, seeking.request_id, seeking.door, *uses)  # 1
         async with self._audited(caller, seeking) as written:
             person = seeking.person()
             written.question = f"question {self.sealer.question_tag(person.question)}"
@@ -131,16 +129,6 @@ class People:
             except OptedOut as error:
                 await self._refused(error, caller, seeking, written, finding.nhs_number)
                 return await self._release(Finding(register), caller, seeking, written)
-
-    async def _caller(self, presented: Presented, seeking: Seeking) -> Caller:
-        try:
-            caller = await self.callers.identify(presented)
-        except CallerRefused as error:
-            await self.fair_use.demand_of_refused(error.known, seeking.request_id, seeking.door)
-            await self.journal.refuse(error, error.known, seeking.request_id, seeking.door)
-            raise
-        await self.fair_use.demand(caller, seeking.request_id, seeking.door, Use.REQUEST, Use.PERSON_SEARCH)
-        return caller
 
     def _require_may_find(self, caller: Caller) -> Organisation:
         demand(self.may, FIND_PERSON, caller)
