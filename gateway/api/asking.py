@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request, Response
 
 from gateway.api.door import parts_of, template
-from gateway.api.http import authorization, request_id
+from gateway.api.http import JSON, authorization, read_body, request_id
 from gateway.api.prefer import is_lenient
 from gateway.api.questions import Bundled, Failing, PersonSearch
 from gateway.errors import GatewayError, NotFound
 from gateway.record import Question
+from gateway.search.everything import pairs_of_parameters
 from gateway.search.pairs import pairs_of
+from gateway.search.parse import RawPairs
 from gateway.search.representation import check_accept
 from gateway.search.supporting import READABLE
 from gateway.shown import Rendered
@@ -50,6 +53,17 @@ async def open_record(request: Request, question: Question, form: bytes = b"") -
         question = Failing(question.door, question.request_id, error)
     rendered = await parts_of(request).records.open(authorization(request), question)
     return Answered(rendered)
+
+
+async def open_with_parameters(request: Request, asked: Callable[[RawPairs], Question]) -> Response:
+    """Put the question of a POSTed operation, whose parameters stand in a Parameters resource, or in no body at all."""
+    limit = parts_of(request).settings.max_body_bytes
+    kinds = JSON if "content-type" in request.headers else frozenset({""})
+    try:
+        posted = pairs_of_parameters(await read_body(request, limit, kinds))
+    except GatewayError as error:
+        return await open_record(request, Failing(template(request), request_id(request), error))
+    return await open_record(request, asked(posted))
 
 
 async def find_person(request: Request, form: bytes = b"") -> Response:

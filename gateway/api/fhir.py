@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.api.asking import bundled, find_person, of_type, open_record
+from gateway.api.asking import bundled, find_person, of_type, open_record, open_with_parameters
 from gateway.api.door import parts_of, template
-from gateway.api.http import FORM, JSON, read_body, request_id
+from gateway.api.http import FORM, read_body, request_id
 from gateway.api.questions import Failing
 from gateway.api.reading import ReadById
 from gateway.errors import GatewayError
-from gateway.search.everything import pairs_of_parameters
 from gateway.search.person import seeks_person
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
@@ -27,13 +26,9 @@ async def everything(request: Request, patient: str) -> Response:
 @router.post("/Patient/{patient}/$everything")
 async def post_everything(request: Request, patient: str) -> Response:
     """The same with its parameters as a Parameters resource, or with no body at all."""
-    limit = parts_of(request).settings.max_body_bytes
-    kinds = JSON if "content-type" in request.headers else frozenset({""})
-    try:
-        posted = pairs_of_parameters(await read_body(request, limit, kinds))
-    except GatewayError as error:
-        return await open_record(request, Failing(template(request), request_id(request), error))
-    return await open_record(request, bundled(request, "Patient", everything_of=patient, posted=posted))
+    return await open_with_parameters(
+        request, lambda posted: bundled(request, "Patient", everything_of=patient, posted=posted)
+    )
 
 
 @router.get("/{resource_type}")

@@ -10,22 +10,22 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from connectors.sdk.model import Item, Resource, Section
-from gateway.api.asking import open_record
+from gateway.api.asking import open_record, open_with_parameters
 from gateway.api.bundle import Sending, allergies_sentence, completeness_tags, instant, issues, to_json
 from gateway.api.door import parts_of, template
-from gateway.api.http import JSON, read_body, request_id
+from gateway.api.http import request_id
 from gateway.api.questions import Failing, headers_of
 from gateway.caller.model import Caller
 from gateway.errors import GatewayError, Refusal
 from gateway.locate import Look
 from gateway.record import Question
 from gateway.same_as import as_linkage
-from gateway.search.everything import pairs_of_parameters
 from gateway.search.include import explained
 from gateway.search.pairs import pairs_of
 from gateway.search.parse import RawPairs, nhs_number, once
@@ -49,13 +49,7 @@ async def summary(request: Request, patient: str) -> Response:
 @router.post("/Patient/{patient}/$summary")
 async def post_summary(request: Request, patient: str) -> Response:
     """The same with its parameters as a Parameters resource, or with no body at all."""
-    limit = parts_of(request).settings.max_body_bytes
-    kinds = JSON if "content-type" in request.headers else frozenset({""})
-    try:
-        posted = pairs_of_parameters(await read_body(request, limit, kinds))
-    except GatewayError as error:
-        return await open_record(request, Failing(template(request), request_id(request), error))
-    return await open_record(request, _question(request, patient, posted))
+    return await open_with_parameters(request, partial(_question, request, patient))
 
 
 def _question(request: Request, patient: str, posted: RawPairs = ()) -> Question:
