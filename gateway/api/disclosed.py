@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Item, Resource, Section
-from gateway.api.bundle import Sending, completeness_tags, instant, issues, to_json
+from gateway.api.bundle import Sending, instant, issues
+from gateway.api.document import URI, Document
 from gateway.disclosure.model import BASIS_NAMES, PURPOSE, Disclosure
 from gateway.manifest import Manifest
 from gateway.policy.told import SECTION_NAMES
@@ -22,7 +23,6 @@ from gateway.same_as import as_linkage
 from gateway.shown import Shown
 
 EXTENSION: Final = "https://connect-care.example/fhir/StructureDefinition/disclosure"
-_URI: Final = "urn:ietf:rfc:3986"
 _USER: Final = "https://fhir.nhs.uk/Id/sds-user-id"
 _ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _EMPTY_REASON: Final = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
@@ -39,38 +39,12 @@ def document(shown: Shown, sending: Sending, *, public_base: str, moment: dateti
     disclosure = shown.authority
     if not isinstance(disclosure, Disclosure):
         raise ValueError("only a disclosure is a document")
-    base, id_ = public_base.rstrip("/") + "/fhir/R4/", UUID(disclosure.id)
-    outcome: Resource = {
-        "resourceType": "OperationOutcome",
-        "id": f"{id_}-sources",
-        "issue": issues(shown.manifest),
-    }
+    paper = Document(UUID(disclosure.id), moment, shown, public_base)
+    outcome = paper.outcome()
     linkages = [as_linkage(group) for group in shown.groups]
-    named = [_urn(id_, each) for each in linkages]
-    cover = _Cover(shown, disclosure, moment).composition(_urn(id_, outcome), named)
-    return to_json(
-        {
-            "resourceType": "Bundle",
-            "id": str(id_),
-            "meta": {"lastUpdated": instant(moment), "tag": completeness_tags(shown.manifest)},
-            "identifier": {"system": _URI, "value": f"urn:uuid:{id_}"},
-            "type": "document",
-            "timestamp": instant(moment),
-            "entry": [
-                {"fullUrl": _urn(id_, cover), "resource": cover},
-                *(
-                    {"fullUrl": f"{base}{item.type}/{item.sealed_id}", "resource": sending.raw(item.resource)}
-                    for item in shown.items
-                ),
-                *({"fullUrl": _urn(id_, each), "resource": each} for each in (outcome, *linkages)),
-            ],
-        }
-    )
-
-
-def _urn(of: UUID, resource: Resource) -> str:
-    """What the gateway itself wrote has a name within this document, and no address where it could be read again."""
-    return f"urn:uuid:{uuid5(of, '{resourceType}/{id}'.format_map(resource))}"
+    named = [paper.name_of(each) for each in linkages]
+    cover = _Cover(shown, disclosure, moment).composition(paper.name_of(outcome), named)
+    return paper.bundle(cover, shown.items, [outcome, *linkages], sending)
 
 
 class _Cover:
@@ -95,7 +69,7 @@ class _Cover:
             "language": "en-GB",
             "text": {"status": "generated", "div": _table(self._facts())},
             "extension": [{"url": EXTENSION, "extension": self._stated()}],
-            "identifier": {"system": _URI, "value": f"urn:uuid:{disclosure.id}"},
+            "identifier": {"system": URI, "value": f"urn:uuid:{disclosure.id}"},
             "status": "final",
             "type": {"text": "Disclosure of a shared care record"},
             "subject": self._subject(),

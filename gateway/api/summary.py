@@ -6,18 +6,18 @@ and kept nowhere: it has no address where it could be read again.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
 from connectors.sdk.model import Item, Resource, Section
 from gateway.api.asking import open_record, open_with_parameters
-from gateway.api.bundle import Sending, allergies_sentence, completeness_tags, instant, issues, to_json
+from gateway.api.bundle import Sending, allergies_sentence, instant
+from gateway.api.document import Document
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
 from gateway.api.questions import Failing, headers_of
@@ -35,7 +35,6 @@ from gateway.summary.composition import Beside, Made, Summary
 from gateway.summary.sections import PROFILE
 
 router = APIRouter(prefix="/fhir/R4", include_in_schema=False)
-_URI: Final = "urn:ietf:rfc:3986"
 _PROFILES: Final = frozenset({PROFILE, f"{PROFILE}|2.0.0"})
 _PARAMS: Final = ("profile", "_format")
 
@@ -96,53 +95,30 @@ class Summarising:
 def document(shown: Shown, sending: Sending, *, public_base: str, moment: datetime) -> tuple[bytes, list[Item]]:
     """The Bundle, and the items in it, in the order in which `sending` gets their bytes.
 
-    Clinical resources have the address where each can be read; what the gateway wrote has a name within the document
-    (`urn:uuid`). The Composition refers to both by their full URLs, since from an entry without an address relative
-    references lead nowhere (FHIR R4, Resolving references in Bundles). One Patient is in it, as IPS demands: what other
-    sources say differently of who the patient is stands in the Composition's words and in the outcome.
+    The Composition refers to both what can be read and what the gateway wrote by their full URLs, since from an entry
+    without an address relative references lead nowhere (FHIR R4, Resolving references in Bundles). One Patient is in
+    it, as IPS demands: what other sources say differently of who the patient is stands in the Composition's words and
+    in the outcome.
     """
-    id_, base = uuid.uuid4(), public_base.rstrip("/") + "/fhir/R4/"
-    outcome: Resource = {"resourceType": "OperationOutcome", "id": f"{id_}-sources", "issue": issues(shown.manifest)}
+    paper = Document(uuid4(), moment, shown, public_base)
+    outcome = paper.outcome()
     in_sections = [group for group in shown.groups if group.section is not Section.DEMOGRAPHICS]
-    linkages = [_absolute(as_linkage(group), base) for group in in_sections]
+    linkages = [_absolute(as_linkage(group), paper.base) for group in in_sections]
     beside = Beside(
-        outcome=_urn(id_, outcome),
+        outcome=paper.name_of(outcome),
         said=[issue["details"]["text"] for issue in outcome["issue"]],
-        linkages=[(group, _urn(id_, each)) for group, each in zip(in_sections, linkages, strict=True)],
+        linkages=[(group, paper.name_of(each)) for group, each in zip(in_sections, linkages, strict=True)],
         allergies=allergies_sentence(shown.manifest) if Section.ALLERGIES in shown.manifest.asked else "",
     )
-    made = Summary(shown, base, instant(moment), id_, beside).made()
+    made = Summary(shown, paper.base, instant(moment), paper.id, beside).made()
     items = _in_order(made, shown)
-    entries: list[dict[str, Any]] = [
-        {"fullUrl": _urn(id_, made.composition), "resource": made.composition},
-        *({"fullUrl": f"{base}{item.type}/{item.sealed_id}", "resource": sending.raw(item.resource)} for item in items),
-        *({"fullUrl": _urn(id_, each), "resource": each} for each in (*linkages, outcome)),
-    ]
-    return _bundle(id_, shown, moment, entries), items
+    return paper.bundle(made.composition, items, [*linkages, outcome], sending), items
 
 
 def _in_order(made: Made, shown: Shown) -> list[Item]:
     """Everything that the Composition leads to: the sections' items, and the people, places and medicines they name."""
     by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items if item.section is None}
     return [*made.items, *explained(made.items, by_reference.get).values()]
-
-
-def _bundle(id_: uuid.UUID, shown: Shown, moment: datetime, entries: Sequence[dict[str, Any]]) -> bytes:
-    return to_json(
-        {
-            "resourceType": "Bundle",
-            "id": str(id_),
-            "meta": {"lastUpdated": instant(moment), "tag": completeness_tags(shown.manifest)},
-            "identifier": {"system": _URI, "value": f"urn:uuid:{id_}"},
-            "type": "document",
-            "timestamp": instant(moment),
-            "entry": entries,
-        }
-    )
-
-
-def _urn(of: uuid.UUID, resource: Resource) -> str:
-    return f"urn:uuid:{uuid.uuid5(of, '{resourceType}/{id}'.format_map(resource))}"
 
 
 def _absolute(linkage: Resource, base: str) -> Resource:
