@@ -76,7 +76,6 @@ from gateway.caller.dpop import Proofs
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
 from gateway.caller.logout import Logouts
-from gateway.caller.model import Caller
 from gateway.caller.revocation import Revocations
 from gateway.caller.roles import load_job_roles
 from gateway.caller.sender import Senders
@@ -104,7 +103,6 @@ from gateway.locate import Locator
 from gateway.merge import Merger, source_types
 from gateway.parts import Parts
 from gateway.policy.decide import Policy
-from gateway.policy.model import Decision
 from gateway.record import Records
 from gateway.register.find import People
 from gateway.sealed import Sealer, load_master_key
@@ -172,9 +170,7 @@ def _join(
     store: Store,
     outside: Outside,
 ) -> Parts:
-    def may(action: str, caller: Caller) -> Decision:
-        return policy.may(action, caller.role, caller.organisation_type)
-
+    may = policy.may_caller
     journal = Journal(store, sealer, lambda: policy.hash, now)
     keys = Keys(settings.issuers, outside.fetch, allow_demo=settings.is_demo)
     callers = _callers(settings, keys, organisations, sealer, store, outside)

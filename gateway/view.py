@@ -43,7 +43,7 @@ class View:
 
     def require_may_open(self, caller: Caller, action: str = OPEN_RECORD) -> None:
         """Raises Refusal where the caller's role opens no records at all; or, for another action, doesn't do that."""
-        demand(lambda action, who: self.policy.may(action, who.role, who.organisation_type), action, caller)
+        demand(self.policy.may_caller, action, caller)
 
     def restricts(self, item: Item) -> bool:
         """True where the item carries its source's own label that it is restricted, or one that isn't known here."""

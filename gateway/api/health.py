@@ -9,11 +9,9 @@ from fastapi import APIRouter, Request
 
 from connectors.sdk.organisations import Organisation, OrganisationType, PracticeGroup, Stage
 from gateway.api.door import opened, parts_of
-from gateway.caller.model import Caller
 from gateway.choice.may import READ_AUDIT, allowed, demand
 from gateway.contracts.answers import refusals
 from gateway.errors import AuditUnavailable
-from gateway.policy.model import Decision
 from gateway.shadow.watch import Shadow
 from gateway.sources import SourceState
 
@@ -47,10 +45,7 @@ async def sources(request: Request) -> dict[str, Any]:
     """
     async with opened(request) as door:
         parts = door.parts
-
-        def may(action: str, caller: Caller) -> Decision:
-            return parts.policy.may(action, caller.role, caller.organisation_type)
-
+        may = parts.policy.may_caller
         demand(may, SEE_SOURCES, door.caller)
         told = [entry for entry in parts.organisations.listed() if entry.holds_records and entry.stage in _TOLD]
         groups = [group for group in parts.organisations.groups() if group.entry.holds_records]

@@ -73,7 +73,7 @@ async def _begun(request: Request, entered: Entered) -> Response:
     async with parts.journal.refusals(
         caller, request_id(request), template(request), nhs_number=entered.session.nhs_number
     ):
-        demand(lambda action, who: parts.policy.may(action, who.role, who.organisation_type), OPEN_RECORD, caller)
+        demand(parts.policy.may_caller, OPEN_RECORD, caller)
     return await began(request, entered, caller, page_of)
 
 

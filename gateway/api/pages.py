@@ -71,7 +71,7 @@ def around(request: Request, who: SignedIn) -> Around:
 
 def may(parts: Parts, action: str, caller: Caller) -> bool:
     """Whether policy lets them, so that a page offers what works."""
-    return allowed(lambda action, who: parts.policy.may(action, who.role, who.organisation_type), action, caller)
+    return allowed(parts.policy.may_caller, action, caller)
 
 
 def _here(request: Request, places: tuple[Place, ...]) -> str:

@@ -23,7 +23,7 @@ from connectors.sdk.model import Answer, Ask, AskedBy, Outcome
 from gateway.audit.journal import Journal
 from gateway.audit.row import Alarm, Kind, Row, SourceLine
 from gateway.audit.scrub import scrub
-from gateway.caller.model import Caller, KnownCaller
+from gateway.caller.model import KnownCaller
 from gateway.choice.sharing import SharingChoices
 from gateway.connector_commands.refusals import CannotDo
 from gateway.connector_commands.wish import DOOR, Question, Wish, question_of
@@ -31,7 +31,6 @@ from gateway.errors import GatewayError
 from gateway.fan_out import FanOut
 from gateway.guard import guard
 from gateway.policy.decide import Policy
-from gateway.policy.model import Decision
 from gateway.release import SUPPORTING
 from gateway.sealed import Sealer, load_master_key
 from gateway.settings import Settings, load_settings
@@ -81,15 +80,13 @@ def run(wish: Wish) -> Tried:
 
 async def _run(question: Question, settings: Settings, policy: Policy) -> Tried:
     sealer = Sealer(load_master_key(settings.key_file, closed=not settings.is_demo))
-
-    def may(action: str, caller: Caller) -> Decision:
-        return policy.may(action, caller.role, caller.organisation_type)
-
     connector = connect(question.organisation)
     try:
         async with _opened(settings, sealer) as store:
             journal = Journal(store, sealer, lambda: policy.hash, _now)
-            return await _tried(question, connector, journal, SharingChoices(store, sealer, journal, may, _now))
+            return await _tried(
+                question, connector, journal, SharingChoices(store, sealer, journal, policy.may_caller, _now)
+            )
     except GatewayError as error:
         raise CannotDo(error.told) from error
     finally:

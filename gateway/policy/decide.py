@@ -133,6 +133,10 @@ class Policy:
                 self._doors[key] = decision
         return decision
 
+    def may_caller(self, action: str, caller: Caller) -> Decision:
+        """The same, for a caller: it is a `gateway.choice.may.May`."""
+        return self.may(action, caller.role, caller.organisation_type)
+
     def sections_for(self, role: Role, organisation_type: OrganisationType) -> frozenset[Section]:
         """The sections that this role could ever see, at least in outline. The rest is never asked for."""
         return frozenset(
