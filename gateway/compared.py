@@ -21,6 +21,11 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def joined(separator: str, parts: Iterable[str]) -> str:
+    """Those parts that say something."""
+    return separator.join(part for part in parts if part)
+
+
 def _plain(name: str) -> Read:
     def read(resource: Resource) -> str:
         value = resource.get(name)
@@ -40,22 +45,23 @@ def _coded(name: str) -> Read:
 
 def _dosage(resource: Resource) -> str:
     """The instructions in words, else as far as they are structured."""
-    return _joined("; ", ((dosage.get("text") or _structured(dosage)).strip() for dosage in _dosages(resource)))
+    return joined("; ", ((dosage.get("text") or _structured(dosage)).strip() for dosage in dosages(resource)))
 
 
 def _dose(resource: Resource) -> str:
     """The structured dose: the words may agree ("as directed") where this doesn't."""
-    return _joined("; ", map(_structured, _dosages(resource)))
+    return joined("; ", map(_structured, dosages(resource)))
 
 
-def _dosages(resource: Resource) -> Iterable[Resource]:
+def dosages(resource: Resource) -> Iterable[Resource]:
+    """Of a MedicationStatement or MedicationRequest, which R4 has under two names."""
     return resource.get("dosage") or resource.get("dosageInstruction") or ()
 
 
 def _structured(dosage: Resource) -> str:
-    rates = _joined(", ", (_rate(rate) for rate in dosage.get("doseAndRate", ())))
+    rates = joined(", ", (_rate(rate) for rate in dosage.get("doseAndRate", ())))
     needed = "as needed" if _as_needed(dosage) else ""
-    return _joined(", ", (rates, _timing(dosage.get("timing", {})), needed, *_limits(dosage)))
+    return joined(", ", (rates, _timing(dosage.get("timing", {})), needed, *_limits(dosage)))
 
 
 def _rate(rate: Resource) -> str:
@@ -66,30 +72,30 @@ def _rate(rate: Resource) -> str:
         _range(rate.get("rateRange", {})),
         _ratio(rate.get("rateRatio", {}), " per "),
     )
-    return _joined(" at ", amounts)
+    return joined(" at ", amounts)
 
 
 def _ratio(ratio: Resource, between: str) -> str:
-    return _joined(between, (_quantity(ratio.get("numerator", {})), _quantity(ratio.get("denominator", {}))))
+    return joined(between, (_quantity(ratio.get("numerator", {})), _quantity(ratio.get("denominator", {}))))
 
 
 def _limits(dosage: Resource) -> Iterable[str]:
     """What is the most, in words."""
     most = (
         _ratio(dosage.get("maxDosePerPeriod", {}), " in "),
-        _joined(" ", (_quantity(dosage.get("maxDosePerAdministration", {})), "at once")),
-        _joined(" ", (_quantity(dosage.get("maxDosePerLifetime", {})), "in all")),
+        joined(" ", (_quantity(dosage.get("maxDosePerAdministration", {})), "at once")),
+        joined(" ", (_quantity(dosage.get("maxDosePerLifetime", {})), "in all")),
     )
     return (f"at most {each}" for each in most if each not in ("", "at once", "in all"))
 
 
 def _range(limits: Resource) -> str:
-    return _joined(" to ", (_quantity(limits.get("low", {})), _quantity(limits.get("high", {}))))
+    return joined(" to ", (_quantity(limits.get("low", {})), _quantity(limits.get("high", {}))))
 
 
 def _quantity(quantity: Resource) -> str:
     number = str(quantity.get("comparator") or "") + _digits(quantity.get("value"))
-    return _joined(" ", (number, str(quantity.get("unit") or quantity.get("code") or "")))
+    return joined(" ", (number, str(quantity.get("unit") or quantity.get("code") or "")))
 
 
 def _digits(value: object) -> str:
@@ -101,9 +107,9 @@ def _digits(value: object) -> str:
 
 def _timing(timing: Resource) -> str:
     code = timing.get("code", {})
-    named = code.get("text") or _joined(", ", (str(coding.get("code", "")) for coding in code.get("coding", ())))
+    named = code.get("text") or joined(", ", (str(coding.get("code", "")) for coding in code.get("coding", ())))
     repeat = timing.get("repeat", {})
-    often = _joined(" per ", (_span(repeat, "frequency"), _with_unit(repeat, "period")))
+    often = joined(" per ", (_span(repeat, "frequency"), _with_unit(repeat, "period")))
     when = (*_texts(repeat.get("dayOfWeek", ())), *_texts(repeat.get("when", ())), *_texts(repeat.get("timeOfDay", ())))
     times, long = _span(repeat, "count"), _with_unit(repeat, "duration")
     more = (
@@ -113,16 +119,16 @@ def _timing(timing: Resource) -> str:
         f"{times} times in all" if times else "",
         *_texts(timing.get("event", ())),
     )
-    return _joined(", ", (named, often, *when, *more))
+    return joined(", ", (named, often, *when, *more))
 
 
 def _span(repeat: Resource, name: str) -> str:
     """A number, or from one to another."""
-    return _joined(" to ", (_digits(repeat.get(name)), _digits(repeat.get(f"{name}Max"))))
+    return joined(" to ", (_digits(repeat.get(name)), _digits(repeat.get(f"{name}Max"))))
 
 
 def _with_unit(repeat: Resource, name: str) -> str:
-    return _joined(" ", (_span(repeat, name), str(repeat.get(f"{name}Unit", ""))))
+    return joined(" ", (_span(repeat, name), str(repeat.get(f"{name}Unit", ""))))
 
 
 def _bounds(repeat: Resource) -> str:
@@ -130,7 +136,7 @@ def _bounds(repeat: Resource) -> str:
     long = _quantity(repeat.get("boundsDuration", {})) or _range(repeat.get("boundsRange", {}))
     period = repeat.get("boundsPeriod", {})
     dates = (f"{word} {period[name]}" for word, name in (("from", "start"), ("until", "end")) if name in period)
-    return f"for {long}" if long else _joined(" ", dates)
+    return f"for {long}" if long else joined(" ", dates)
 
 
 def _as_needed(dosage: Resource) -> bool:
@@ -163,10 +169,6 @@ def _deceased(patient: Resource) -> str:
 def _texts(values: Iterable[object]) -> Iterable[str]:
     """The words among them: R4 allows a null in a list of texts, where an extension beside it says why."""
     return (value for value in values if isinstance(value, str))
-
-
-def _joined(separator: str, parts: Iterable[str]) -> str:
-    return separator.join(part for part in parts if part)
 
 
 _USES: Final = {"official": 0, "usual": 1, "": 2}

@@ -9,16 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.compared import UNREADABLE
-
-__all__ = ["UNREADABLE", "choice", "concept", "concepts", "digits", "joined", "notes", "reference", "when"]
+from gateway.compared import joined
 
 Json = Mapping[str, Any]
-
-
-def joined(separator: str, parts: Iterable[str]) -> str:
-    """Those parts that say something."""
-    return separator.join(part for part in parts if part)
 
 
 def digits(value: object) -> str:

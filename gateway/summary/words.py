@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connectors.sdk.model import Item
-from gateway.compared import OF_ENTRIES
+from gateway.compared import OF_ENTRIES, UNREADABLE, dosages, joined
 from gateway.summary.values import (
-    UNREADABLE,
     choice,
     concept,
     concepts,
-    joined,
     notes,
     reference,
     when,
@@ -108,14 +106,10 @@ def _medicine_facts(it: Json) -> Facts:
         ("Status reason", _one_or_many(it.get("statusReason"))),
         ("Dosage", said),
         ("Dose", structured if structured != said else ""),
-        ("Route", joined(", ", dict.fromkeys(concept(dosage.get("route")) for dosage in _dosages(it)))),
+        ("Route", joined(", ", dict.fromkeys(concept(dosage.get("route")) for dosage in dosages(it)))),
         ("Reason", concepts(it.get("reasonCode"))),
         ("Note", notes(it.get("note"))),
     )
-
-
-def _dosages(it: Json) -> Iterable[Json]:
-    return it.get("dosage") or it.get("dosageInstruction") or ()
 
 
 def _one_or_many(found: Any) -> str:
