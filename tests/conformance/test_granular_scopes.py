@@ -28,6 +28,7 @@ from tests.conformance.granular_world import (
     sandbox,
 )
 from tests.flow.stack import Stack, resources, running, told
+from tests.quick import only
 
 REQUIREMENTS: Final[Mapping[str, str]] = {
     "hl7.fhir.us.core_8.0.0@158": f"Condition.rs?category={US_CORE_CONDITION}|health-concern",
@@ -119,7 +120,7 @@ async def found(stack: Stack, kind: str, params: dict[str, str], scopes: list[st
         answer = await stack.client.get(following[0], headers=headers(stack, *scopes))
 
 
-@pytest.mark.parametrize("context", ["user", pytest.param("patient", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("context", only({"user"}, ("user", "patient")))
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("kind", SEARCHES)
 async def test_server_filters_results_of_every_search(world: Stack, kind: str, group: str, context: str) -> None:

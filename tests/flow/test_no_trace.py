@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.flow.stack import DANIEL, GRACE, MIA, SIOBHAN, Stack, resources, running
+from tests.quick import only
 
 CANARY = re.compile(r"CANARY-[A-Z0-9]+-[0-9a-f]{8}")
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -78,11 +80,7 @@ async def hidden_from(stack: Stack, patient: str, role: str) -> frozenset[str]:
 
 QUICK = {("social-worker", DANIEL)}
 """Those whom each run tries; the slow suite tries all."""
-WHO_ASKS_OF_WHOM = [
-    pytest.param(role, patient, marks=() if (role, patient) in QUICK else pytest.mark.slow)
-    for role in ROLES
-    for patient in (DANIEL, SIOBHAN, MIA, GRACE)
-]
+WHO_ASKS_OF_WHOM = only(QUICK, product(ROLES, (DANIEL, SIOBHAN, MIA, GRACE)))
 
 
 @pytest.mark.parametrize(("role", "patient"), WHO_ASKS_OF_WHOM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES
 from tests.flow.stack import DANIEL, ELSIE, GRACE, MIA, SIOBHAN, STRANGER, TOMASZ, Stack, running
+from tests.quick import only
 from tests.r4 import Answers, Judged, Run, judged
 
 ROLES = ("gp", "hospital-doctor", "nurse", "district-nurse", "occupational-therapist", "social-worker")
@@ -49,14 +51,7 @@ def clinical_doors(patient: str, kinds: Iterable[str]) -> Iterator[str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("who", "patient"),
-    [
-        pytest.param(who, patient, marks=() if (who, patient) in QUICK else pytest.mark.slow)
-        for who in ROLES
-        for patient in (GRACE, DANIEL, TOMASZ, MIA, SIOBHAN, ELSIE)
-    ],
-)
+@pytest.mark.parametrize(("who", "patient"), only(QUICK, product(ROLES, (GRACE, DANIEL, TOMASZ, MIA, SIOBHAN, ELSIE))))
 async def test_every_clinical_door_answers_in_r4(well: Stack, who: str, patient: str) -> None:
     await well.agree(patient, who)
     for door in clinical_doors(patient, FEW if (who, patient) in QUICK else SECTION_OF_TYPE):

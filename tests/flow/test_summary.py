@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.flow.stack import (
     told,
 )
 from tests.ips import PROFILE, REQUIRED, sections, violations
+from tests.quick import only
 
 EVERYBODY = (GRACE, DANIEL, TOMASZ, ELSIE, MIA, RAJESH, HAROLD, WINSTON, AALIYAH, SIOBHAN)
 ROLES = ("gp", "hospital-doctor", "nurse", "district-nurse", "occupational-therapist", "social-worker")
@@ -77,14 +79,7 @@ def of_type(bundle: Mapping[str, Any], *kinds: str) -> list[dict[str, Any]]:
     return [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] in kinds]
 
 
-@pytest.mark.parametrize(
-    ("who", "patient"),
-    [
-        pytest.param(who, patient, marks=() if (who, patient) in QUICK else pytest.mark.slow)
-        for who in ROLES
-        for patient in EVERYBODY
-    ],
-)
+@pytest.mark.parametrize(("who", "patient"), only(QUICK, product(ROLES, EVERYBODY)))
 async def test_whoever_asks_of_whomever_it_is_an_ips(well: Stack, who: str, patient: str) -> None:
     bundle = await summary(well, patient, who)
     assert violations(bundle) == []

@@ -14,6 +14,7 @@ from connectors.kit.check import check
 from tests.connectors.mutants.endings import close_what_was_left_open
 from tests.connectors.mutants.planted import MUTANTS
 from tests.connectors.mutants.reference import Reference, held, subject_of
+from tests.quick import every
 
 _TOGETHER = 4
 
@@ -23,7 +24,6 @@ GROUPS = [BESIDE[first : first + _TOGETHER] for first in range(0, len(BESIDE), _
 GROUPS += [[mutant] for mutant in MUTANTS if mutant.alone]
 QUICK = 15
 """Every so many groups run each time; all of them in the slow suite."""
-PARAMETERS = [pytest.param(one, marks=pytest.mark.slow if place % QUICK else ()) for place, one in enumerate(GROUPS)]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def test_the_reference_passes_every_case_and_skips_none(books: Holdings) -
     assert [result.number for result in results] == list(ALL)
 
 
-@pytest.mark.parametrize("group", PARAMETERS, ids=lambda group: "-".join(mutant.__name__ for mutant in group))
+@pytest.mark.parametrize("group", every(QUICK, GROUPS), ids=lambda group: "-".join(mutant.__name__ for mutant in group))
 async def test_a_mutant_fails_its_own_case_and_no_other(group: Sequence[type[Reference]], books: Holdings) -> None:
     fallen = await asyncio.gather(*(_fallen(mutant, books) for mutant in group))
     await close_what_was_left_open()
