@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo import state as demo_state
 from gateway.demo.identity import DEMO_CLIENT
+from gateway.demo.server import Stoppable
 from gateway.demo.token import demo_client, fetch_token, soon
 from gateway.launch.settings import SignInSettings
 from gateway.sealed import new_master_key
@@ -202,30 +202,6 @@ def _sign_in(issuer: str) -> SignInSettings:
     )
 
 
-class _Server(uvicorn.Server):
-    """Says when it answers; SIGTERM and Ctrl-C end it without raising the signal again, so that the rest is stopped."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        def stop(*_: object) -> None:
-            self.should_exit = True
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def _serve(
     settings: Settings,
     listener: socket.socket,
@@ -233,7 +209,7 @@ def _serve(
     welcome: Callable[[], None],
 ) -> None:
     gateway = create_app(settings)
-    server = _Server(uvicorn.Config(gateway, loop="uvloop", http="httptools", lifespan="on", **log.UVICORN))
+    server = Stoppable(uvicorn.Config(gateway, loop="uvloop", http="httptools", lifespan="on", **log.UVICORN))
 
     async def main() -> None:
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))

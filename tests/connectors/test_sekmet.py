@@ -7,7 +7,6 @@ and each section, the connector must bring exactly what the server itself counts
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM, SUPPORTING_TYPES, Answer, Ga
 from connectors.sdk.nhs_number import is_nhs_number
 from connectors.sdk.organisations import Organisation, load_organisations
 from tests.connectors.asking import asking
+from tests.processes import free_port
 
 NOT_OF_A_RECORD = ("Claim", "ExplanationOfBenefit")
 SECTIONS = [section for section in Section if section is not Section.CARE_TEAM]
@@ -83,13 +83,6 @@ def opened(root: str) -> httpx2.Client:
     token = answer.raise_for_status().json()["access_token"]
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
     return httpx2.Client(base_url=f"{root}/fhir", headers=headers, timeout=30, trust_env=False)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def configure(folder: Path, port: int) -> Path:

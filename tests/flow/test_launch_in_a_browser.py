@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,15 @@ from connectors.sdk.organisations import Organisation
 from gateway import log
 from gateway.app import Outside, create_app
 from gateway.caller.settings import IssuerSettings
+from gateway.demo.server import Announcing
 from gateway.sealed import new_master_key
 from gateway.settings import load_settings
 from tests.flow.stack import AUDIENCE, GRACE, ISSUER, ORGANISATIONS, SOURCES, sandbox_without
 from tests.launcher import Launcher, Opening, an_ehr_patient
+from tests.processes import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager
@@ -66,25 +62,9 @@ async def world(data: Path) -> AsyncIterator[tuple[str, Launcher]]:
             yield settings.public_url, ehr
 
 
-class _Server(uvicorn.Server):
-    """Says when it answers, and leaves the signals of this process alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def _on(app: Any, port: int) -> AsyncIterator[None]:
-    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="auto", **log.UVICORN))
+    server = Announcing(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="auto", **log.UVICORN))
     task = asyncio.create_task(server.serve())
     try:
         await server.up.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,32 +20,11 @@ from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import Demo
 from gateway.demo.people import PEOPLE, person
 from gateway.errors import NotSignedIn
+from tests.callers import JOB_ROLES, REGISTER
 from tests.marks import no_guards
 
 AUDIENCE: Final = "https://connect-care.test"
 NOW: Final = 1_800_000_000.0
-JOB_ROLES: Final = Path(__file__).resolve().parents[2] / "policies" / "job-roles.yaml"
-
-
-@dataclass(frozen=True)
-class Org:
-    """An entry of the register."""
-
-    name: str
-    type: OrganisationType
-    takes_part: bool | None = True
-
-
-REGISTER: Final = {
-    "G85005": Org("South Lewisham Group Practice", OrganisationType.GP_PRACTICE),
-    "G85004": Org("Jenner Practice", OrganisationType.GP_PRACTICE),
-    "RJ2": Org("Lewisham and Greenwich NHS Trust", OrganisationType.ACUTE_TRUST),
-    "RPG": Org("Oxleas NHS Foundation Trust", OrganisationType.MENTAL_HEALTH_AND_COMMUNITY_TRUST),
-    "709": Org("London Borough of Lewisham", OrganisationType.COUNCIL),
-    "08L": Org("NHS Lewisham CCG", OrganisationType.COMMISSIONER),
-    "RV5": Org("South London and Maudsley", OrganisationType.MENTAL_HEALTH_TRUST, takes_part=False),
-    "703": Org("Royal Borough of Greenwich", OrganisationType.COUNCIL, takes_part=None),
-}
 
 
 class Door:

@@ -13,8 +13,8 @@ from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
 from gateway.caller.roles import load_job_roles
+from tests.callers import JOB_ROLES
 
-JOB_ROLES: Final = Path(__file__).resolve().parents[2] / "policies" / "job-roles.yaml"
 NAMED: Final = re.compile(r"\{code: (R\d{4}), name: ([^,}]+)")
 TRUSTS: Final = {type_ for type_ in OrganisationType if type_.endswith("-trust")}
 EXPECTED: Final = {

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from pydantic import ValidationError
 
-from connectors.sdk.organisations import OrganisationType
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
 from gateway.caller.model import Caller, Role
@@ -20,25 +17,12 @@ from gateway.caller.roles import load_job_roles
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import Demo
 from gateway.errors import NotSignedIn
+from tests.callers import JOB_ROLES, REGISTER
 from tests.marks import no_guards
 
 AUDIENCE: Final = "connect-care"
 NOW: Final = 1_800_000_000
-JOB_ROLES: Final = Path(__file__).resolve().parents[2] / "policies" / "job-roles.yaml"
 ASSERTION: Final = {"typ": "user-assertion+jwt"}
-
-
-@dataclass(frozen=True)
-class Org:
-    name: str
-    type: OrganisationType
-    takes_part: bool | None = True
-
-
-REGISTER: Final = {
-    "G85005": Org("South Lewisham Group Practice", OrganisationType.GP_PRACTICE),
-    "RJ2": Org("Lewisham and Greenwich NHS Trust", OrganisationType.ACUTE_TRUST),
-}
 
 
 class Issuer:

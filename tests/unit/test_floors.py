@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from connectors.sdk.organisations import OrganisationType
 from gateway.audit.row import Who
 from gateway.caller.floors import IN_PRODUCTION, Floor, asked_of, require_sign_in
 from gateway.caller.identify import Callers
@@ -21,10 +20,10 @@ from gateway.caller.roles import load_job_roles
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import Demo
 from gateway.settings import Settings, load_settings
+from tests.callers import JOB_ROLES, REGISTER
 from tests.marks import no_guards
 
 NOW: Final = 1_800_000_000
-JOB_ROLES: Final = Path(__file__).resolve().parents[2] / "policies" / "job-roles.yaml"
 KNOWN: Final = KnownCaller(issuer="https://issuer.test", token_id="j", purpose="TREAT")
 STRONG: Final = Floor(acr=("AAL3_ANY",), max_age_hours=12)
 OWN_WORDS: Final = {"1": "AAL1", "2": "AAL2", "gold": "AAL3"}
@@ -115,12 +114,6 @@ def test_a_floor_that_is_none_stops_start_up(wrong: dict[str, Any]) -> None:
         Floor.model_validate(wrong)
 
 
-class Org:
-    name = "South Lewisham Group Practice"
-    type = OrganisationType.GP_PRACTICE
-    takes_part = True
-
-
 class Door:
     """`Callers` with the floors of production, over an issuer with words of its own."""
 
@@ -133,7 +126,7 @@ class Door:
         self.callers = Callers(
             [settings],
             keys,
-            {"G85005": Org()},
+            REGISTER,
             load_job_roles(JOB_ROLES),
             clock=lambda: NOW,
             guards=no_guards(),

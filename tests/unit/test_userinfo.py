@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from connectors.sdk.errors import Refused, Unwell
-from connectors.sdk.organisations import OrganisationType
 from gateway.caller.identify import Callers
 from gateway.caller.keys import Keys
 from gateway.caller.model import Caller, Role
@@ -22,18 +20,12 @@ from gateway.caller.userinfo import KEPT_SECONDS, REST_SECONDS, Userinfo
 from gateway.demo.identity import Demo
 from gateway.demo.people import person
 from gateway.errors import NotSignedIn
+from tests.callers import JOB_ROLES, REGISTER
 from tests.marks import no_guards
 
-JOB_ROLES: Final = Path(__file__).resolve().parents[2] / "policies" / "job-roles.yaml"
 ISSUER: Final = "https://issuer.test/demo"
 ENDPOINT: Final = "https://issuer.test/demo/userinfo"
 WITHOUT: Final = ("nhsid_useruid", "nhsid_nrbac_roles", "selected_roleid", "name")
-
-
-class Org:
-    name = "Lewisham and Greenwich NHS Trust"
-    type = OrganisationType.ACUTE_TRUST
-    takes_part = True
 
 
 class World:
@@ -54,7 +46,7 @@ class World:
         self.callers = Callers(
             [issuer],
             Keys([issuer], self.fetch, allow_demo=True),
-            {"RJ2": Org()},
+            REGISTER,
             load_job_roles(JOB_ROLES),
             clock=lambda: self.now,
             guards=no_guards(),
