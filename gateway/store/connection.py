@@ -47,6 +47,10 @@ class Writing(Connection, Protocol):
         """End the transaction, if there is one, without a trace. Raises nothing."""
         ...
 
+    def batch_ended(self) -> None:
+        """What is best done when those who waited for the batch have their answers. Raises nothing."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
+from gateway.store.backfill import LOG_PAGES
 from gateway.store.interface import StoreUnusable
 from gateway.store.schema.migrations import demand_current
 from gateway.store.schema.sqlite import migrate, version_of
@@ -18,8 +19,8 @@ DATABASE: Final = "connect-care.sqlite3"
 LOCK: Final = "writer.lock"
 Mode = Literal["rw", "ro", "immutable"]
 _OPENED: Final[dict[Mode, str]] = {"rw": "mode=rw", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}
-LEAST_ROOM: Final = 4 * 1024 * 1024
-"""Bytes: what the write-ahead log grows to between two checkpoints."""
+LEAST_ROOM: Final = 12 * 1024 * 1024
+"""Bytes: what the write-ahead log grows to before it begins anew, and half as much again."""
 
 
 class Folder:
@@ -37,9 +38,9 @@ class Folder:
             self.path.chmod(0o700)
             self._lock = self._locked()
             try:
-                self._make_database()
+                self._file = self._make_database()
             except BaseException:
-                self.unlock()
+                os.close(self._lock)
                 raise
 
     def _locked(self) -> int:
@@ -55,19 +56,26 @@ class Folder:
             ) from error
         return descriptor
 
-    def _make_database(self) -> None:
-        """An empty file with the right mode; SQLite gives its log files the same one."""
-        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
-        self.database.chmod(0o600)
-        for folder in (self.path, self.path.parent):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    def _make_database(self) -> int:
+        """An empty file with the right mode; SQLite gives its log files the same one. Returns its descriptor, which is
+        to `flush` with: it's open for as long as SQLite has the file open, since to close one drops all locks on it."""
+        file = os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self.database.chmod(0o600)
+            for folder in (self.path, self.path.parent):
+                _flush_folder(folder)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def flush(self) -> None:
+        """Put on the disk what was written to the database file. Raises OSError."""
+        os.fdatasync(self._file)
 
     def unlock(self) -> None:
-        """Let another process write."""
+        """Let another process write. It comes after every connection of this process is closed."""
+        os.close(self._file)
         os.close(self._lock)
 
     def writer(self, busy_seconds: float, connection_type: type[sqlite3.Connection]) -> sqlite3.Connection:
@@ -84,11 +92,25 @@ class Folder:
                 connection.execute("PRAGMA synchronous = FULL")
                 # What is erased is overwritten, not only unlinked.
                 connection.execute("PRAGMA secure_delete = ON")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+                connection.execute(f"PRAGMA journal_size_limit = {LEAST_ROOM}")
                 migrate(connection)
             except BaseException:
                 connection.close()
                 raise
         return connection
+
+    def mover(self, busy_seconds: float) -> sqlite3.Connection:
+        """A second connection that may write: it moves what was committed into the database file, and nothing else."""
+        with _explained(self.path):
+            connection = connect(self.database, "rw", busy_seconds)
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def reader(self, busy_seconds: float) -> sqlite3.Connection:
+        """A connection that can't write."""
+        with _explained(self.path):
+            return connect(self.database, "ro", busy_seconds)
 
     def has_room(self) -> bool:
         """False before the disk is so full that a burst of rows might not fit."""
@@ -138,6 +160,14 @@ def connect(
     if mode != "rw":
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

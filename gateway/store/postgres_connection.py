@@ -147,6 +147,9 @@ class WritingConnection(_Statements):
         if self._connection.info.transaction_status is not pq.TransactionStatus.IDLE:
             self.close()
 
+    def batch_ended(self) -> None:
+        """The server keeps house by itself."""
+
     def close(self) -> None:
         with suppress(psycopg.Error):
             self._connection.close()

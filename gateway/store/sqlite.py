@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
+from gateway.store.backfill import Backfill
 from gateway.store.connection import Cursor
 from gateway.store.folder import Folder, connect, folder_to_read
 from gateway.store.moments import Clock, utc_now
@@ -23,15 +24,22 @@ class SqliteConnection:
     """`Writing` and `Reading` on a sqlite3 connection in autocommit mode.
 
     `still_there` is called before every COMMIT and raises OSError where the database file was removed or replaced:
-    SQLite would go on writing to a file that nobody can open any more.
+    SQLite would go on writing to a file that nobody can open any more. Without a `backfill` SQLite moves what was
+    committed into the database file by itself, now and then in `commit`.
     """
 
     errors: type[Exception] = sqlite3.Error
     lost = False
 
-    def __init__(self, connection: sqlite3.Connection, still_there: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        still_there: Callable[[], None] = lambda: None,
+        backfill: Backfill | None = None,
+    ) -> None:
         self._connection = connection
         self._still_there = still_there
+        self._backfill = backfill
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> Cursor:
         return self._connection.execute(sql, values)
@@ -51,7 +59,13 @@ class SqliteConnection:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    def batch_ended(self) -> None:
+        if self._backfill is not None:
+            self._backfill.batch_ended(self._connection)
+
     def close(self) -> None:
+        if self._backfill is not None:
+            self._backfill.close()
         self._connection.close()
 
 
@@ -108,15 +122,17 @@ class SqliteStore(SqlStore):
 
 
 def _writer(folder: Folder, max_waiting: int, busy_seconds: float, connection_type: type[sqlite3.Connection]) -> Writer:
-    try:
-        connection = folder.writer(busy_seconds, connection_type)
-    except BaseException:
-        folder.unlock()
-        raise
-    files = folder.identity()
+    with ExitStack() as undone:
+        undone.callback(folder.unlock)
+        connection = undone.enter_context(closing(folder.writer(busy_seconds, connection_type)))
+        moving = undone.enter_context(closing(folder.mover(busy_seconds)))
+        guard = undone.enter_context(closing(folder.reader(busy_seconds)))
+        files = folder.identity()
+        undone.pop_all()
 
     def still_there() -> None:
         if folder.identity() != files:
             raise OSError("the database file was replaced")
 
-    return Writer(SqliteConnection(connection, still_there), max_waiting=max_waiting)
+    backfill = Backfill(moving, guard, folder.flush)
+    return Writer(SqliteConnection(connection, still_there, backfill), max_waiting=max_waiting)

@@ -101,6 +101,7 @@ class Writer:
         try:
             while batch := self._take():
                 self._deliver(self._commit(batch))
+                self._connection.batch_ended()
         except BaseException as error:
             # Nobody would ever be answered again: say so to all who wait, and to everyone who comes.
             why = f"the journal's writer stopped: {type(error).__name__}"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from gateway.store.connection import Connection, placeholders
 from gateway.store.kept import KeptCheckpoint
 
 _AT_ONCE: Final = 500
-"""Paths in one question."""
+"""Paths in one statement."""
 
 _NODES: Final = "SELECT path, node FROM map_node WHERE path IN ({})"
-_PUT_NODE: Final = (
-    "INSERT INTO map_node (path, node) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET node = excluded.node"
-)
+_PUT_NODES: Final = "INSERT INTO map_node (path, node) VALUES {} ON CONFLICT (path) DO UPDATE SET node = excluded.node"
 _REMOVE_NODE: Final = "DELETE FROM map_node WHERE path = ?"
 _INSERT: Final = "INSERT INTO checkpoint (size, note) VALUES (?, ?)"
 _SELECT: Final = "SELECT size, note FROM checkpoint WHERE size > ? ORDER BY size LIMIT ?"
@@ -31,11 +30,15 @@ def map_nodes(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, byt
 
 
 def change_nodes(connection: Connection, nodes: Mapping[bytes, bytes | None]) -> None:
-    """Put the nodes, and remove those that are None."""
-    kept = [(path, node) for path, node in nodes.items() if node is not None]
+    """Put the nodes, and remove those that are None.
+
+    Many in one statement and in order: thousands of them hold up every row that waits for the writing thread.
+    """
+    kept = sorted((path, node) for path, node in nodes.items() if node is not None)
     gone = [(path,) for path, node in nodes.items() if node is None]
-    if kept:
-        connection.executemany(_PUT_NODE, kept)
+    for first in range(0, len(kept), _AT_ONCE):
+        some = kept[first : first + _AT_ONCE]
+        connection.execute(_PUT_NODES.format(", ".join(["(?, ?)"] * len(some))), list(chain.from_iterable(some)))
     if gone:
         connection.executemany(_REMOVE_NODE, gone)
 
