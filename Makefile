@@ -4,16 +4,24 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 STAMP  := $(VENV)/.installed
+KERNEL := $(VENV)/.kernel
 
-.PHONY: setup demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence vendor lock clean
+.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence vendor lock clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(KERNEL)
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Connect Care needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+# The hot path in Rust, where there is a cargo: without it the gateway does the same in Python.
+kernel: $(KERNEL)
+
+$(KERNEL): $(STAMP) kernel/build.py kernel/Cargo.toml kernel/crates.lock kernel/pyproject.toml $(wildcard kernel/src/*.rs)
+	$(BIN)/python kernel/build.py
 	touch $@
 
 demo: setup
@@ -68,6 +76,7 @@ lock:
 	uv pip compile tests/clients/python.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/python.lock
 	uv pip compile tests/clients/node.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/node.lock
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-dev.lock
+	$(PYTHON) kernel/build.py --lock
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) build kernel/target kernel/Cargo.lock .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connectors.sdk import shape
+from connectors.sdk import kernel, shape
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import Transport, fetch_bytes
 from connectors.sdk.model import Section
@@ -147,6 +147,7 @@ class Outside:
 
 async def assemble(settings: Settings, outside: Outside) -> Parts:
     """The parts of one gateway, on the running event loop. Raises an error with a remedy, or starts whole."""
+    kernel.choose(settings.kernel)
     organisations = load_register(settings)
     policy = Policy.load(settings.policies_dir, settings.label_files)
     sealer = Sealer(load_master_key(settings.key_file, closed=not settings.is_demo))
@@ -340,7 +341,10 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         parts.followers.start()
         parts.checkpointer.start()
         _settle()
-        log.event("gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=len(parts.fan_out.states))
+        sources = len(parts.fan_out.states)
+        log.event(
+            "gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=sources, kernel=kernel.running()
+        )
         try:
             yield
         finally:

@@ -30,9 +30,9 @@ Value = str | int | float | bool | None | Sequence[str] | Sequence[int]
 
 KEYS: Final = frozenset({
     "address", "alarm", "at", "attempt", "bytes", "calls", "client_id", "connector", "count", "demo", "detail", "door",
-    "error", "events", "gap", "gaps", "issuer", "kind", "method", "organisation", "organisations", "outcome", "pid",
-    "policy_hash", "port", "reason", "request_id", "role", "row", "rows", "rule", "section", "sections", "setting",
-    "signal", "source", "sources", "stage", "state", "status", "took_ms", "version",
+    "error", "events", "gap", "gaps", "issuer", "kernel", "kind", "method", "organisation", "organisations", "outcome",
+    "pid", "policy_hash", "port", "reason", "request_id", "role", "row", "rows", "rule", "section", "sections",
+    "setting", "signal", "source", "sources", "stage", "state", "status", "took_ms", "version",
 })  # fmt: skip
 """Every key an event may have. `door` is a route's template, `detail` a sentence of ours, `at` a file and a line.
 

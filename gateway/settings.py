@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import gateway
+from connectors.sdk.kernel import Choice
 from gateway.audit.followers.settings import AuditRepository
 from gateway.caller.certificate import Proxies
 from gateway.caller.floors import IN_PRODUCTION, Floor, Floors, Purpose
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     there a production gateway has its own, and the demo none.
     Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
     `checkpoint_signer`, whose key is in `checkpoint_public`.
+    `kernel` is what reads FHIR: `native` code, which must be built, `python`, or `auto`: native where it is built.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
@@ -104,6 +106,7 @@ class Settings(BaseSettings):
     sign_in_floors: dict[Purpose, Floor] = Field(default_factory=dict)
     audit_sink: Path | None = None
     audit_repository: AuditRepository | None = None
+    kernel: Choice = "auto"
 
     @field_validator("cors_origins")
     @classmethod

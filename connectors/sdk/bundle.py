@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Required, TypedDict
+from typing import Any, Final
 
 import msgspec
 
-from connectors.sdk import shape
+from connectors.sdk import kernel, shape
+from connectors.sdk.envelope import Envelope, Link
 from connectors.sdk.errors import TooMuch, WrongContent
 from connectors.sdk.model import Findings, Resource
 from connectors.sdk.nhs_number import means_nhs_number
@@ -38,37 +40,8 @@ class _Head(msgspec.Struct):
     resourceType: str  # noqa: N815
 
 
-class _Link(TypedDict, total=False):
-    relation: Required[str]
-    url: Required[Annotated[str, msgspec.Meta(min_length=1)]]
-
-
-class _Search(TypedDict, total=False):
-    mode: str
-    score: Any
-
-
-class _RawEntry(TypedDict, total=False):
-    fullUrl: str
-    resource: msgspec.Raw
-    search: _Search
-
-
-class _Envelope(TypedDict, total=False):
-    """What R4 puts into a Bundle; anything else is let pass, after a closer look at the keys."""
-
-    resourceType: Required[str]
-    id: str
-    meta: Any
-    type: str
-    timestamp: str
-    total: Annotated[int, msgspec.Meta(ge=0)]
-    link: list[_Link]
-    entry: list[_RawEntry]
-
-
 _head: Final = msgspec.json.Decoder(_Head)
-_envelope: Final = msgspec.json.Decoder(_Envelope, float_hook=read_number)
+_envelope: Final = msgspec.json.Decoder(Envelope, float_hook=read_number)
 _any: Final = msgspec.json.Decoder(dict[str, Any], float_hook=read_number)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -105,21 +78,40 @@ class Page:
 def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     """Raises WrongContent or TooMuch; a body that isn't a Bundle is wrong content."""
     refuse_crowds(body)
-    envelope: _Envelope = decode_within_bounds(_envelope, body)
-    if envelope["resourceType"] != "Bundle":
-        raise WrongContent("the answer is not a Bundle")
-    entries = envelope.get("entry", [])
-    if len(entries) > max_entries:
-        raise TooMuch("entries over the cap")
-    resources = [bytes(entry.pop("resource", b"")) for entry in entries]
+    native = kernel.reader()
+    envelope = native.bundle(body, max_entries) if native is not None else None
+    if envelope is None:
+        return _read_bundle(body, max_entries)
+    _require_bundle(envelope, max_entries)
+    drafts = [_Draft(*entry["resource"]) if "resource" in entry else None for entry in envelope.get("entry", ())]
+    held_back = Counter([_NO_RESOURCE] * drafts.count(None))
+    return _page(envelope, drafts, held_back)
+
+
+def _read_bundle(body: bytes, max_entries: int) -> Page:
+    """The reference: what every body means, and every one that isn't well in every way."""
+    envelope = decode_within_bounds(_envelope, body)
+    _require_bundle(envelope, max_entries)
+    resources = [bytes(entry.pop("resource", b"")) for entry in envelope.get("entry", ())]
     held_back: Counter[str] = Counter()
     drafts = [_draft(raw, held_back) for raw in resources]
     _settle(body, _encode(envelope).count(b":"), resources, drafts)
+    return _page(envelope, drafts, held_back)
+
+
+def _require_bundle(envelope: Mapping[str, Any], max_entries: int) -> None:
+    if envelope["resourceType"] != "Bundle":
+        raise WrongContent("the answer is not a Bundle")
+    if len(envelope.get("entry", ())) > max_entries:
+        raise TooMuch("entries over the cap")
+
+
+def _page(envelope: Mapping[str, Any], drafts: list[_Draft | None], held_back: Counter[str]) -> Page:
     links = envelope.get("link", [])
     return Page(
         entries=[
             _entry(entry, read)
-            for entry, read in zip(entries, drafts, strict=True)
+            for entry, read in zip(envelope.get("entry", ()), drafts, strict=True)
             if read is not None and _whole(read, held_back)
         ],
         held_back=held_back,
@@ -129,7 +121,7 @@ def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     )
 
 
-def _entry(entry: _RawEntry, read: _Draft) -> Entry:
+def _entry(entry: Mapping[str, Any], read: _Draft) -> Entry:
     search = entry.get("search", {})
     return Entry(read.resource, read.findings, entry.get("fullUrl"), search.get("mode", "match"), search.get("score"))
 
@@ -140,7 +132,7 @@ class _Draft:
 
     resource: Resource
     findings: Findings
-    colons: int
+    colons: int = 0
 
     def carry_along(self, raw: bytes) -> None:
         """Read it again, where its colons don't add up, with every element that R4 doesn't know.
@@ -196,9 +188,15 @@ def _whole(draft: _Draft, held_back: Counter[str]) -> bool:
 
 def read_resource(raw: bytes) -> tuple[Resource, Findings]:
     """One resource and its findings. Raises WrongContent or TooMuch, or BrokenShape for a type that we know."""
+    native = kernel.reader()
+    resource, findings = (native and native.resource(raw)) or _read_resource(raw)
+    _check_contained(resource)
+    return resource, findings
+
+
+def _read_resource(raw: bytes) -> tuple[Resource, Findings]:
     draft = _read(raw)
     draft.carry_along(raw)
-    _check_contained(draft.resource)
     return draft.resource, draft.findings
 
 
@@ -208,6 +206,12 @@ def read_object(body: bytes) -> Resource:
     Raises WrongContent, for a doubled key too, or TooMuch. Whoever maps it must check what comes of it.
     """
     refuse_crowds(body)
+    native = kernel.reader()
+    found = native.object(body) if native is not None else None
+    return _read_object(body) if found is None else found
+
+
+def _read_object(body: bytes) -> Resource:
     decoded: Resource = decode_within_bounds(_any, body)
     refuse_doubled_keys(body, examine(decoded)[1])
     return decoded
@@ -293,7 +297,7 @@ def _note_security(resource: Resource, found: Findings) -> None:
                 found.security.append((str(label.get("system", "")), str(label.get("code", ""))))
 
 
-def _url(links: list[_Link], relation: str) -> str | None:
+def _url(links: Sequence[Link], relation: str) -> str | None:
     """The one link of this relation. Raises WrongContent where there are two: which one counts is anybody's guess."""
     urls = [link["url"] for link in links if link["relation"] == relation]
     if len(urls) > 1:

@@ -38,7 +38,7 @@ def decode(resource_type: str, raw: bytes | msgspec.Raw) -> dict[str, Any]:
         resource: dict[str, Any] = decoder_for(resource_type).decode(raw)
     except msgspec.ValidationError as error:
         raise BrokenShape(str(error)) from error
-    _obey(_rule_for(resource_type), resource)
+    _obey(rule_for(resource_type), resource)
     return resource
 
 
@@ -51,14 +51,14 @@ def check(resource: dict[str, Any]) -> None:
         msgspec.convert(resource, type_for(kind), dec_hook=as_it_is)
     except msgspec.ValidationError as error:
         raise BrokenShape(str(error)) from error
-    _obey(_rule_for(kind), resource)
+    _obey(rule_for(kind), resource)
 
 
 KNOWN_TYPES: Final = frozenset(SECTION_OF_TYPE) | SUPPORTING_TYPES
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class Rule:
     """What a TypedDict can't say about an object: `needed`, one of each of these must be there (a mandatory primitive
     `x`, or the `_x` that says why it is absent; a mandatory `x[1]`); `single`, at most one of each of these (`x[1]`);
     and the same for the elements `inside` it.
@@ -66,10 +66,13 @@ class _Rule:
 
     needed: tuple[tuple[str, ...], ...]
     single: tuple[frozenset[str], ...]
-    inside: tuple[tuple[str, _Rule], ...]
+    inside: tuple[tuple[str, Rule], ...]
 
 
-def _obey(rule: _Rule, node: dict[str, Any]) -> None:
+NO_RULE: Final = Rule((), (), ())
+
+
+def _obey(rule: Rule, node: dict[str, Any]) -> None:
     for names in rule.needed:
         if names[0] not in node and node.keys().isdisjoint(names):
             raise BrokenShape(f"Object missing `{names[0]}`")
@@ -84,17 +87,18 @@ def _obey(rule: _Rule, node: dict[str, Any]) -> None:
 
 
 @lru_cache(maxsize=64)
-def _rule_for(kind: str) -> _Rule:
-    return _rule(kind, frozenset()) or _Rule((), (), ())
+def rule_for(kind: str) -> Rule:
+    """The rule of a resource type in `KNOWN_TYPES`."""
+    return _rule(kind, frozenset()) or NO_RULE
 
 
-def _rule(kind: str, around: frozenset[str]) -> _Rule | None:
+def _rule(kind: str, around: frozenset[str]) -> Rule | None:
     """The rule of a type, or None where it has none: most have none."""
     if kind in _OPEN or kind in around:
         return None
     needed: list[tuple[str, ...]] = []
     choices: dict[str, list[str]] = {}
-    inside: list[tuple[str, _Rule]] = []
+    inside: list[tuple[str, Rule]] = []
     for field in get_fhir_model_class(kind).model_fields.values():
         name, facts = str(field.alias), field.json_schema_extra
         if not isinstance(facts, dict) or not facts.get("element_property"):
@@ -110,7 +114,7 @@ def _rule(kind: str, around: frozenset[str]) -> _Rule | None:
             inside.append((name, inner))
     whole = tuple(_members(names, choices) for names in dict.fromkeys(needed))
     single = tuple(frozenset(names) for names in choices.values())
-    return _Rule(whole, single, tuple(inside)) if whole or single or inside else None
+    return Rule(whole, single, tuple(inside)) if whole or single or inside else None
 
 
 def _members(names: tuple[str, ...], choices: dict[str, list[str]]) -> tuple[str, ...]:
@@ -123,7 +127,7 @@ def prepare() -> None:
     """Make every decoder and rule now (half a second), rather than while the first patient is looked up."""
     for kind in sorted(KNOWN_TYPES):
         decoder_for(kind)
-        _rule_for(kind)
+        rule_for(kind)
 
 
 @lru_cache(maxsize=64)
@@ -168,7 +172,7 @@ def _annotation(field: FieldInfo, made: dict[tuple[str, frozenset[str]], Any], i
 
 
 def _is_required(field: FieldInfo) -> bool:
-    # A mandatory primitive may be absent where its `_sibling` says why: `_Rule` has those.
+    # A mandatory primitive may be absent where its `_sibling` says why: `Rule` has those.
     return field.is_required()
 
 

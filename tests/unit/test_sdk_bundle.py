@@ -19,6 +19,7 @@ from connectors.sdk.bundle import MAX_DEPTH, MAX_ENTRIES, MAX_RESOURCE_BYTES, ex
 from connectors.sdk.errors import SourceError, TooMuch, WrongContent
 from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.sdk.shape import BrokenShape
+from tests.unit.readers import each_reader  # noqa: F401 (autouse: both readers)
 
 MIB = 1024 * 1024
 encode = msgspec.json.Encoder(decimal_format="number").encode

@@ -23,6 +23,7 @@ from connectors.sdk.errors import (
     WrongContent,
 )
 from connectors.sdk.http import MAX_PROBLEM_BYTES, Httpx2Transport, Limits, SourceClient
+from tests.unit.readers import each_reader  # noqa: F401 (autouse: both readers)
 from tests.wire import Line, serving, soon
 
 SAID = b'{"resourceType":"OperationOutcome","issue":[{"diagnostics":"9990000409"}]}'

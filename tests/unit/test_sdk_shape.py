@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from connectors.sdk.bundle import read_resource
 from connectors.sdk.number import read_number
 from connectors.sdk.shape import KNOWN_TYPES, BrokenShape, check
+from tests.unit.readers import each_reader  # noqa: F401 (autouse: both readers)
 
 plain = msgspec.json.Decoder(dict[str, Any], float_hook=read_number)
 raws = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
