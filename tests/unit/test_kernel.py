@@ -7,7 +7,6 @@ import random
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -245,20 +244,17 @@ def test_the_pinned_lock_names_no_registry_and_every_crate_has_a_hash(build: Mod
     assert all(crate["source"] == "registry+there" for crate in crates if "checksum" in crate)
 
 
-@pytest.mark.parametrize("ci", ["", "true"])
-def test_a_kernel_that_does_not_build_is_an_error_in_ci_alone(
-    build: ModuleType, ci: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_kernel_that_does_not_build_is_said_and_fails_nothing(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails() -> str:
         raise subprocess.CalledProcessError(101, ["cargo"])
 
-    monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(build, "_resolved", fails)
     monkeypatch.setattr(build.shutil, "which", lambda _: "/somewhere/cargo")
     monkeypatch.setattr(build.sys, "argv", ["build.py"])
-    with pytest.raises(subprocess.CalledProcessError) if ci else nullcontext():
-        build.main()
-    assert ("in Python" in capsys.readouterr().out) is not bool(ci)
+    build.main()
+    assert "in Python" in capsys.readouterr().out
 
 
 def test_without_cargo_nothing_is_built(
