@@ -6,13 +6,14 @@ A section that wasn't asked for, or that didn't come whole, proves no absence; t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from connectors.sdk.model import ODS_SYSTEM, Item, Section
+from connectors.sdk.objects import objects_or_one
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Caller
 from gateway.merge import Record
@@ -100,10 +101,10 @@ def _organisations_of(kind: str, resource: dict[str, Any]) -> Iterator[Any]:
     if kind == "Encounter":
         yield resource.get("serviceProvider")
     elif kind == "Appointment":
-        yield from (one.get("actor") for one in _dicts(resource.get("participant")))
+        yield from (one.get("actor") for one in objects_or_one(resource.get("participant")))
     else:
-        yield from _dicts(resource.get("managingOrganization"))
-        for one in _dicts(resource.get("participant")):
+        yield from objects_or_one(resource.get("managingOrganization"))
+        for one in objects_or_one(resource.get("participant")):
             yield from (one.get("member"), one.get("onBehalfOf"))
 
 
@@ -173,7 +174,7 @@ class _Places:
         if not isinstance(target, str):
             return None
         if target.startswith("#"):
-            contained = _dicts(item.resource.get("contained"))
+            contained = objects_or_one(item.resource.get("contained"))
             return next((part for part in contained if part.get("id") == target[1:]), None)
         found = self._record.index.get(target) or self._of_source().get((item.source, HISTORY.sub("", target)))
         return found.resource if found else None
@@ -190,7 +191,7 @@ class _Places:
 
 def _own_codes(target: dict[str, Any]) -> list[str]:
     is_organisation = target.get("resourceType") == "Organization"
-    return [code for one in _dicts(target.get("identifier")) if is_organisation and (code := _ods(one))]
+    return [code for one in objects_or_one(target.get("identifier")) if is_organisation and (code := _ods(one))]
 
 
 def _belongs_to(target: dict[str, Any]) -> Any:
@@ -230,7 +231,7 @@ def _not_registered(record: Record, own: str) -> Evidence:
         code
         for item in record.patients
         if item.source == standing.register
-        for practice in _dicts(item.resource.get("generalPractitioner"))
+        for practice in objects_or_one(item.resource.get("generalPractitioner"))
         if (code := _ods(_member(practice, "identifier")))
     }
     is_open = standing.hold is not None or own in named
@@ -246,8 +247,3 @@ def _member(node: Any, *path: str) -> Any:
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None
     return node
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    many: Iterable[Any] = value if isinstance(value, list) else [value]
-    return [one for one in many if isinstance(one, dict)]

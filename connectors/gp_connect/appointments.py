@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final
 from urllib.parse import quote
 
 from connectors.gp_connect.directory import APPOINTMENTS, FIND_PATIENT
@@ -19,6 +18,7 @@ from connectors.gp_connect.practice import Calls, path_of
 from connectors.sdk.errors import Ambiguous, SourceError, WrongContent
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, Resource
 from connectors.sdk.nhs_number import same_number
+from connectors.sdk.objects import objects
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def carries(patient: Resource, nhs_number: str) -> bool:
     """True for a Patient with this NHS number, and with no other in the same system."""
     numbers = [
         one.get("value")
-        for one in _objects(patient.get("identifier"))
+        for one in objects(patient.get("identifier"))
         if one.get("system") == NHS_NUMBER_SYSTEM and one.get("value") is not None
     ]
     return bool(numbers) and all(same_number(str(number), nhs_number) for number in numbers)
@@ -82,14 +82,7 @@ def about(appointments: Iterable[Resource], searched_id: str, patient_id: str) -
     if searched_id == patient_id:
         return
     for appointment in appointments:
-        for participant in _objects(appointment.get("participant")):
+        for participant in objects(appointment.get("participant")):
             actor = participant.get("actor")
             if isinstance(actor, dict) and actor.get("reference") == f"Patient/{searched_id}":
                 actor["reference"] = f"Patient/{patient_id}"
-
-
-_NONE: Final[list[dict[str, Any]]] = []
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else _NONE

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from connectors.gp_connect.stu3 import ListStatement
 from connectors.sdk.model import Gap, Resource, Section, SourceWarning
+from connectors.sdk.objects import objects
 
 _NOTHING_RECORDED: Final = "no-content-recorded"
 UNKNOWN_WARNING: Final = "unknown-warning"
@@ -115,12 +116,12 @@ def came_of(resources: Sequence[Resource]) -> Came:
 
 
 def _codes(lists: Iterable[Resource]) -> frozenset[str]:
-    found = (coding.get("code") for one in lists for coding in _objects(_object(one.get("code")).get("coding")))
+    found = (coding.get("code") for one in lists for coding in objects(_object(one.get("code")).get("coding")))
     return frozenset(code.strip() for code in found if isinstance(code, str))
 
 
 def _named(resource: Resource) -> Iterator[str]:
-    for entry in _objects(resource.get("entry")):
+    for entry in objects(resource.get("entry")):
         reference = _object(entry.get("item")).get("reference")
         if isinstance(reference, str):
             yield reference
@@ -128,10 +129,6 @@ def _named(resource: Resource) -> Iterator[str]:
 
 def _object(value: Any) -> Resource:
     return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[Resource]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _text(said: ListStatement, code: str) -> str:

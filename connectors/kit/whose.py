@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, Item, Resource
 from connectors.sdk.nhs_number import means_nhs_number, same_number
+from connectors.sdk.objects import objects
 
 _DEEPEST: Final = 100
 
@@ -21,7 +22,7 @@ def taken_for(items: Collection[Item], nhs_number: str) -> list[Item]:
 def _is_patient(item: Item, nhs_number: str) -> bool:
     return item.type == "Patient" and any(
         identifier.get("system") == NHS_NUMBER_SYSTEM and same_number(str(identifier.get("value", "")), nhs_number)
-        for identifier in _objects(item.resource.get("identifier"))
+        for identifier in objects(item.resource.get("identifier"))
     )
 
 
@@ -61,7 +62,3 @@ def walk(resource: Resource) -> Iterator[dict[str, Any]]:
         level = [value for group in values for value in group if isinstance(value, dict | list)]
         if not level:
             return
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

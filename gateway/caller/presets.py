@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connectors.sdk.model import ODS_SYSTEM
+from connectors.sdk.objects import objects
 from gateway.caller.mapping import Preset
 from gateway.caller.said import wrong
 
@@ -149,8 +150,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _objects(resource: Any, name: str) -> list[dict[str, Any]]:
-    held = resource.get(name) if isinstance(resource, dict) else None
-    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) else []
+    return objects(resource.get(name)) if isinstance(resource, dict) else []
 
 
 def _common(claims: Claims) -> Said:

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.sdk.model import ODS_SYSTEM
+from connectors.sdk.objects import objects
 from gateway.errors import BadRequest, GatewayError
 from gateway.launch.patient import FHIR_ID, NoNhsNumber, nhs_number_of_patient
 
@@ -107,7 +108,7 @@ def _part(resource: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _identifier(identifiers: Any, system: str) -> str:
     values = {
         one["value"]
-        for one in _objects(identifiers)
+        for one in objects(identifiers)
         if one.get("system") == system and isinstance(one.get("value"), str)
     }
     if len(values) != 1:
@@ -117,16 +118,12 @@ def _identifier(identifiers: Any, system: str) -> str:
 
 def _job_role(role: Mapping[str, Any]) -> str:
     """A person acts in one role at a time: activities of several are never added together."""
-    codings = [coding for concept in _objects(role.get("code")) for coding in _objects(concept.get("coding"))]
+    codings = [coding for concept in objects(role.get("code")) for coding in objects(concept.get("coding"))]
     codes = [coding.get("code") for coding in codings if coding.get("system") == JOB_ROLE_SYSTEM]
     named = {code for code in codes if isinstance(code, str)}
     if len(named) != 1 or not all(isinstance(code, str) for code in codes):
         raise _not_said(f"it doesn't have just one code of the system {JOB_ROLE_SYSTEM}")
     return named.pop()
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _not_said(why: str) -> BadRequest:

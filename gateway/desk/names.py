@@ -6,6 +6,7 @@ from typing import Any, Final
 from unicodedata import combining, normalize
 
 from connectors.sdk.model import Resource
+from connectors.sdk.objects import objects_or_one
 from gateway.caller.themselves import Themselves
 
 _LONGEST: Final = 200
@@ -39,8 +40,7 @@ def same_person(caller: Themselves, patient: Resource) -> bool:
 
 
 def _names(patient: Resource) -> list[dict[str, Any]]:
-    names = patient.get("name")
-    return [one for one in (names if isinstance(names, list) else [names]) if isinstance(one, dict)]
+    return objects_or_one(patient.get("name"))
 
 
 def _families(name: dict[str, Any]) -> set[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from connectors.sdk.model import Resource, Traced
 from connectors.sdk.nhs_number import means_nhs_number
 from connectors.sdk.number import read_number
+from connectors.sdk.objects import objects
 from connectors.sdk.shape import BrokenShape, check
 
 NO_TYPE: Final = "?"
@@ -101,7 +102,7 @@ def numbers_in(sent: Iterable[Sent]) -> set[str]:
         str(one.get("value"))
         for patient in sent
         if patient.type == "Patient"
-        for one in _objects(patient.resource.get("identifier"))
+        for one in objects(patient.resource.get("identifier"))
         if means_nhs_number(str(one.get("system", "")))
     }
 
@@ -109,7 +110,7 @@ def numbers_in(sent: Iterable[Sent]) -> set[str]:
 def is_broken(resource: Resource) -> bool:
     """True for a resource that isn't of R4's shape, by itself or by what it contains."""
     try:
-        for part in (resource, *_objects(resource.get("contained"))):
+        for part in (resource, *objects(resource.get("contained"))):
             check(part)
     except (BrokenShape, AttributeError, TypeError):
         return True
@@ -191,7 +192,3 @@ def _type_of(resource: Resource) -> str:
 def _id_of(resource: Resource) -> str:
     sent_id = resource.get("id")
     return sent_id if isinstance(sent_id, str) else ""
-
-
-def _objects(value: Any) -> list[Resource]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -8,11 +8,12 @@ because a reader must not take for "none" what nobody was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from connectors.sdk.model import Item, Section
+from connectors.sdk.objects import objects
 
 LOINC: Final = "http://loinc.org"
 PROFILE: Final = "http://hl7.org/fhir/uv/ips/StructureDefinition/Composition-uv-ips"
@@ -87,11 +88,7 @@ def _categories(item: Item) -> frozenset[str]:
     concepts = item.resource.get("category")
     return frozenset(
         str(coding.get("code"))
-        for concept in _dicts(concepts)
-        for coding in _dicts(concept.get("coding"))
+        for concept in objects(concepts)
+        for coding in objects(concept.get("coding"))
         if coding.get("system") == _CATEGORIES
     )
-
-
-def _dicts(found: object) -> Iterable[dict[str, Any]]:
-    return (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
