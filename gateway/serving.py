@@ -16,7 +16,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from gateway import log, startup
-from gateway.app import Outside, assemble, close, create_app
+from gateway.app import assemble, create_app
+from gateway.lifetime import close
+from gateway.outside import Outside
 from gateway.settings import Settings, SettingsError
 
 _LONGEST_SILENCE: Final = 60

@@ -24,10 +24,11 @@ from connectors.kit.serve import standing_in
 from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import Httpx2Transport, Limits, Transport
 from connectors.sdk.organisations import Organisation, load_organisations
-from gateway.app import Outside, create_app
+from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import DEMO_CLIENT, DEMO_PATH, Demo, serving
 from gateway.launch.settings import SignInSettings
+from gateway.outside import Outside
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from gateway.app import now
 from gateway.audit.checkpoints import load_public
 from gateway.audit.log.checkpoint import open_note
 from gateway.audit.verify.run import Order, verify
 from gateway.audit.verify.signed import Pinned
 from gateway.audit.verify.sqlite_evidence import SqlitePlace
+from gateway.store.moments import utc_now
 from tests.flow.stack import AALIYAH, GRACE, running, told
 
 
@@ -30,7 +30,7 @@ async def test_what_a_gateway_wrote_is_signed_and_verified(tmp_path: Path) -> No
         assert answer.headers["content-type"].startswith("text/plain")
     public = load_public(tmp_path / "checkpoint.key.pub")
     pinned = Pinned("pinned", open_note(answer.text, public))
-    report = verify(Order(SqlitePlace(tmp_path), public, now(), [pinned], timedelta(0)))
+    report = verify(Order(SqlitePlace(tmp_path), public, utc_now(), [pinned], timedelta(0)))
     assert report.holds, report.told()
     assert "not signed yet" not in report.told()  # the rest was signed at close
 
@@ -42,7 +42,7 @@ async def test_a_restarted_gateway_signs_on(tmp_path: Path) -> None:
             await stack.choose(GRACE, "opted-in")
             assert (await stack.client.get("/readyz")).status_code == 200
         public = load_public(tmp_path / "checkpoint.key.pub")
-        report = verify(Order(SqlitePlace(tmp_path), public, now(), (), timedelta(0)))
+        report = verify(Order(SqlitePlace(tmp_path), public, utc_now(), (), timedelta(0)))
         assert report.holds, report.told()
         sizes.append(report.checked[1])
     assert sizes[0].startswith("1 signed checkpoint of 127.0.0.1:8000/journal")

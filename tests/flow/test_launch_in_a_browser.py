@@ -18,9 +18,10 @@ from connectors.sdk.connector import Connector, connect
 from connectors.sdk.http import Httpx2Transport, Limits
 from connectors.sdk.organisations import Organisation
 from gateway import log
-from gateway.app import Outside, create_app
+from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.server import Announcing
+from gateway.outside import Outside
 from gateway.sealed import new_master_key
 from gateway.settings import load_settings
 from tests.flow.stack import AUDIENCE, GRACE, ISSUER, ORGANISATIONS, SOURCES, sandbox_without

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import gateway.app
+import gateway.lifetime
 from gateway.errors import AuditUnavailable
 from gateway.settings import Settings
 from gateway.store.interface import StoreUnusable
@@ -189,7 +189,7 @@ class Ends:
 async def test_no_connector_keeps_the_others_or_the_store_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gateway.app, "_CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr(gateway.lifetime, "_CLOSING_SECONDS", 0.05)
     caplog.set_level(logging.INFO, logger="connect-care")
     ends = Ends()
     async with running(tmp_path) as stack:

@@ -10,11 +10,13 @@ import pytest
 
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Answer, Ask
-from gateway.app import Outside, assemble, load_register
+from gateway.app import assemble
 from gateway.audit.checkpoints import new_key
+from gateway.outside import Outside
 from gateway.sealed import new_master_key
 from gateway.settings import SettingsError, load_settings
 from gateway.store.interface import StoreUnusable
+from gateway.taking_part import load_register
 
 ISSUER = {"issuer": "https://login.example/oidc", "audience": "connect-care", "algorithms": ["ES256"]}
 
