@@ -127,7 +127,7 @@ async def test_without_a_sign_in_of_ours_there_is_none_to_name(tmp_path: Path) -
 
 async def test_while_the_issuer_cannot_be_reached_the_client_is_asked_to_wait(tmp_path: Path) -> None:
     unreachable = IssuerSettings(**DEMO | {"issuer": "http://127.0.0.1:9/nobody"})
-    async with running(tmp_path, issuers=(unreachable,)) as stack:
+    async with running(tmp_path, issuers=(unreachable,), sign_ins=()) as stack:
         answer = await stack.client.get(SMART[0])
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
         assert (await stack.client.get("/fhir/R4/metadata")).status_code == 200
