@@ -227,7 +227,7 @@ def _report(figures: dict[str, Any], among: dict[str, Any], journals: dict[str, 
     grown = max(among["ratio"].values()) > MOST_GROWTH
     print(f"practices: {'kept' if asked_one and not grown else 'NOT KEPT'}: one is asked, and nothing costs more")
     journal.told(journals)
-    raise SystemExit(0 if kept and asked_one and not grown and journal.kept(journals) else 1)
+    raise SystemExit(0 if kept and asked_one and not grown and journal.is_kept(journals) else 1)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def test_the_writer_moves_only_what_came_meanwhile_and_then_the_log_begins_anew(
     generation = world.generation()
     world.write(1)
     assert world.generation() == generation, "something is left in the log"
-    assert world.flushes == 2, "so that the writer has little to flush"
+    assert world.flushes == module.PASSES, "so that the writer has little to flush"
     world.writer.before = watched  # type: ignore[method-assign]
     world.backfill.batch_ended(world.writer)
     assert passes == [(threading.current_thread().name, world.rows)]
@@ -282,24 +282,24 @@ def test_a_log_that_a_reader_holds_is_said_once_and_cut_when_it_lets_go(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "HELD_PAGES", LOG_PAGES)
-    reader = sqlite3.connect(world.folder.database, isolation_level=None)
-    reader.execute("BEGIN")
-    assert reader.execute("SELECT count(*) FROM t").fetchone() == (0,)
-    with caplog.at_level(logging.WARNING, "connect-care"):
-        while world.log().stat().st_size < LEAST_ROOM:
-            world.batch()
+    for times in (1, 2):
+        seen = world.rows
+        reader = sqlite3.connect(world.folder.database, isolation_level=None)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (seen,)
+        with caplog.at_level(logging.WARNING, "connect-care"):
+            while world.log().stat().st_size < LEAST_ROOM + PAGE:
+                world.batch()
+            world.rest()
+        assert [record.getMessage() for record in caplog.records] == ["store.log.held"] * times
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (seen,), "it goes on seeing what it saw"
+        reader.execute("COMMIT")
+        reader.close()
+        world.batch()
         world.rest()
-    assert [record.getMessage() for record in caplog.records] == ["store.log.held"]
-    assert reader.execute("SELECT count(*) FROM t").fetchone() == (0,), "it goes on seeing what it saw"
-    assert world.in_the_file() == []
-    reader.execute("COMMIT")
-    reader.close()
-    world.batch()
-    world.rest()
-    world.batch(1)
-    world.batch(1)
-    assert world.log().stat().st_size <= LEAST_ROOM
-    assert len(world.in_the_file()) >= world.rows - 2
+        world.batch(1)
+        assert world.log().stat().st_size <= LEAST_ROOM
+        assert len(world.in_the_file()) >= world.rows - 1
 
 
 def test_closing_waits_for_the_turn_that_runs(world: World) -> None:
