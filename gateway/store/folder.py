@@ -19,8 +19,8 @@ DATABASE: Final = "connect-care.sqlite3"
 LOCK: Final = "writer.lock"
 Mode = Literal["rw", "ro", "immutable"]
 _OPENED: Final[dict[Mode, str]] = {"rw": "mode=rw", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}
-LEAST_ROOM: Final = 12 * 1024 * 1024
-"""Bytes: what the write-ahead log grows to before it begins anew, and half as much again."""
+LEAST_ROOM: Final = 16 * 1024 * 1024
+"""Bytes: what the write-ahead log grows to at most, unless somebody holds it."""
 
 
 class Folder:

@@ -172,7 +172,7 @@ class TestFailure:
             acknowledged = await until_unavailable(store)
             assert [kept.seq for kept in await store.rows(limit=1000)] == acknowledged
             assert await store.ready() is False
-            run("mount", "-o", "remount,size=16m", disk).check_returncode()
+            run("mount", "-o", "remount,size=32m", disk).check_returncode()
             assert await store.append(a_row()) == len(acknowledged) + 1
             await asyncio.sleep(1)
             assert await store.ready() is True
