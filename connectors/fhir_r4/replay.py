@@ -3,7 +3,8 @@
 A payload is a Bundle. A searchset of one type is what a search for that type brought: alone it answers byte for byte,
 pages of one type are put together. Any other Bundle (a collection, `$everything`, a transaction) is all that there is
 of a patient: it answers every search, each with what that search's own includes lead to. A search that no payload
-answers gets a 404, which leaves a gap: what isn't in the files isn't known. The extra parameters of a configured search
+answers gets a 404, which leaves a gap: what isn't in the files isn't known; a call for `$everything` is answered with
+all of them, as far as they answer for a type. The extra parameters of a configured search
 (`category=laboratory`) are not applied: what was saved is what was sent.
 """
 
@@ -133,6 +134,8 @@ class _Replay:
         """The answer to one search; None where no payload knows it."""
         parts = urlsplit(url)
         kind = parts.path.rpartition("/")[2]
+        if kind == "$everything":
+            return self._everything(parts.path)
         pages = [page for page in self._pages if page.about == kind]
         matches = self._matches(kind)
         if not pages and not (self._is_whole and kind in SECTION_OF_TYPE):
@@ -141,6 +144,18 @@ class _Replay:
             return pages[0].body
         includes = [value for name, value in parse_qsl(parts.query) if name == "_include"]
         return _assembled(pages, matches, list(self._included(matches, includes)))
+
+    def _everything(self, path: str) -> bytes:
+        """All that was saved. Its own link names the types that the files answer for, so that the others are gaps."""
+        by_type: dict[str, list[_Page]] = {}
+        for page in self._pages:
+            by_type.setdefault(str(page.about), []).append(page)
+        known = {kind for kind, pages in by_type.items() if not all(page.has_next for page in pages)}
+        known |= SECTION_OF_TYPE.keys() - by_type.keys() if self._is_whole else set()
+        held = [*self._whole, *(held for page in self._pages for held in page.entries)]
+        link = {"relation": "self", "url": f"{path}?_type={','.join(sorted(known))}"}
+        entries = [one.entry() for one in held]
+        return _encode({"resourceType": "Bundle", "type": "searchset", "link": [link], "entry": entries})
 
     def _matches(self, kind: str) -> list[_Held]:
         found = [held for held in self._whole if held.kind == kind]

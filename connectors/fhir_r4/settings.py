@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from connectors.sdk.auth import AuthSettings, NoAuth, TlsSettings
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, SECTION_OF_TYPE, Section
@@ -76,7 +76,10 @@ class Settings(BaseModel):
     """How this source is asked.
 
     `patient_by`: `identifier` searches every section at once by the NHS number (`patient.identifier=…`), one round
-    trip; `logical-id` first finds the Patient, then searches by its id, two round trips, for sources that don't chain.
+    trip; `logical-id` first finds the Patient, then searches by its id, two round trips, for sources that don't chain;
+    `nhs-number` is for sources whose Patients have the NHS number as their id: one round trip, nothing to chain.
+    `everything`: this source offers `Patient/{id}/$everything` with `_type`: one call a record where `patient_by` is
+    `nhs-number`, two otherwise. Sections that have `searches` of their own are still searched.
     `batch`: this source takes several searches in one call (R4, "batch"): two calls a record, or one where `patient_by`
     is `identifier`, instead of a dozen.
     `include`: those of the default searches' includes that this source takes; None for all, empty for none.
@@ -87,9 +90,10 @@ class Settings(BaseModel):
     auth: AuthSettings = NoAuth()
     tls: TlsSettings = TlsSettings()
     headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
-    patient_by: Literal["identifier", "logical-id"] = "logical-id"
+    patient_by: Literal["identifier", "logical-id", "nhs-number"] = "logical-id"
     identifier_system: str = NHS_NUMBER_SYSTEM
     batch: bool = False
+    everything: bool = False
     page_size: int = Field(default=200, ge=1, le=1000)
     max_pages: int = Field(default=50, ge=1, le=500)
     include: tuple[str, ...] | None = None
@@ -123,6 +127,12 @@ class Settings(BaseModel):
                         f"{search.type} belongs to the section {SECTION_OF_TYPE[search.type]}, not {section}"
                     )
         return value
+
+    @model_validator(mode="after")
+    def _one_way_to_ask_together(self) -> Settings:
+        if self.batch and self.everything:
+            raise ValueError("batch and everything are two ways of asking for all at once. Give one of them")
+        return self
 
     def searches_for(self, section: Section) -> tuple[Search, ...]:
         """The searches that serve a section; demographics needs none, the Patient is always asked for."""

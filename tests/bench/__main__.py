@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
@@ -95,6 +95,22 @@ def direct_batch(source: str) -> Callable[[aiohttp.ClientSession], Awaitable[Non
             assert (await answer.read()).count(b"searchset") == len(SEARCHED)
 
     return ask
+
+
+def direct_everything(source: str) -> Callable[[aiohttp.ClientSession], Awaitable[None]]:
+    """The same by the one call for everything."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        assert b"searchset" in await _fetch(session, f"{source}/Patient/{NHS_NUMBER}/$everything?_count=200")
+
+    return ask
+
+
+WAYS: Final[tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...]] = (
+    ("searches", direct_searches, {"patient_by": "identifier"}),
+    ("batch", direct_batch, {"patient_by": "identifier", "batch": True}),
+    ("everything", direct_everything, {"patient_by": "nhs-number", "everything": True}),
+)
 
 
 async def measure(ways: list[Way], issuer: str) -> dict[str, Any]:
@@ -181,11 +197,8 @@ def main() -> None:
         }
         issuer = stack.enter_context(identity_provider(folder))
         ways = []
-        for name, direct, more in (("searches", direct_searches, {}), ("batch", direct_batch, {"batch": True})):
-            organisations = [
-                organisation(ods, TYPES[ods], address, patient_by="identifier", **more)
-                for ods, address in addresses.items()
-            ]
+        for name, direct, settings in WAYS:
+            organisations = [organisation(ods, TYPES[ods], address, **settings) for ods, address in addresses.items()]
             running = stack.enter_context(gateway(_new(folder / name), issuer, organisations))
             ways.append(Way(name, running.base, running.pid, direct(addresses["RJ2"])))
         figures = asyncio.run(measure(ways, issuer))

@@ -11,9 +11,11 @@ import os
 import re
 from pathlib import Path
 
-from tests.bench.payload import bundles
+from tests.bench.payload import NHS_NUMBER, bundles
 
-_TYPE = re.compile(rb"GET /fhir/([A-Za-z]+)")
+_TYPE = re.compile(rb"GET /fhir/([A-Za-z]+)[? ]")
+_EVERYTHING = re.compile(rb"GET /fhir/Patient/%s/\$everything\?" % NHS_NUMBER.encode())
+_ENTRIES = re.compile(rb'"entry": \[(.*)\]\}$')
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _SEARCHED = re.compile(rb'"url": ?"([A-Za-z]+)')
 
@@ -21,9 +23,10 @@ _SEARCHED = re.compile(rb'"url": ?"([A-Za-z]+)')
 class _Answers:
     """Every answer that the source gives, made before it is asked for a second time."""
 
-    def __init__(self, held: dict[str, bytes]) -> None:
+    def __init__(self, name: str, held: dict[str, bytes]) -> None:
         self._held = {kind.encode(): body for kind, body in held.items()}
         self._single = {kind: _http(body) for kind, body in self._held.items()}
+        self._everything = _http(_everything(name, held))
         self._nothing = _http(b"{}", b"404 Not Found")
         self._batches: dict[tuple[bytes, ...], bytes] = {}
 
@@ -31,6 +34,8 @@ class _Answers:
         """To one search, or to a batch of them."""
         if head.startswith(b"POST"):
             return self._together(tuple(_SEARCHED.findall(body)))
+        if _EVERYTHING.match(head):
+            return self._everything
         found = _TYPE.match(head)
         return self._single.get(found[1] if found else b"", self._nothing)
 
@@ -42,6 +47,13 @@ class _Answers:
                 b'{"resourceType": "Bundle", "type": "batch-response", "entry": [%s]}' % entries
             )
         return self._batches[kinds]
+
+
+def _everything(name: str, held: dict[str, bytes]) -> bytes:
+    """All that the source holds in one Bundle, where the Patient's id is the NHS number."""
+    entries = b", ".join(found[1] for body in held.values() if (found := _ENTRIES.search(body)))
+    bundle = b'{"resourceType": "Bundle", "type": "searchset", "entry": [%s]}' % entries
+    return bundle.replace(f"{name}-patient".encode(), NHS_NUMBER.encode())
 
 
 class _Canned(asyncio.Protocol):
@@ -78,7 +90,7 @@ def _http(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 async def serve(name: str, resources: int, delay_ms: float, state: Path) -> None:
     """Serve until killed."""
-    answers = _Answers(bundles(name, resources))
+    answers = _Answers(name, bundles(name, resources))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Canned(answers, delay_ms / 1000), "127.0.0.1", 0, backlog=1024)
     waiting = state.with_suffix(".new")

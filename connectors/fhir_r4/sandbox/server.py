@@ -137,13 +137,21 @@ class FhirServer:
         return stored.body
 
     def _everything(self, base: str, patient: str, text: str, mode: Mode) -> bytes:
-        """All at once, on one page, as the operation's definition allows; a missing allergy module is owned up to."""
+        """All at once, on one page unless `_count` wants less; a missing allergy module is owned up to."""
+        path = f"/Patient/{patient}/$everything"
         if f"Patient/{patient}" not in self._holdings.by_key:
             raise Refusal(404, "not-found", "There is no such patient.")
-        if text:
-            raise Refusal(400, "not-supported", "$everything takes no parameters here.")
+        asked = parse_qs(text)
+        if page := asked.pop("_page", None):
+            return self._binder.bind(base, *self._pages.recall(path, page[0]))
+        types = [kind for value in asked.pop("_type", ()) for kind in value.split(",")]
+        size = asked.pop("_count", [""])[0]
+        if asked or (size and not (size.isascii() and size.isdigit())):
+            raise Refusal(400, "not-supported", "$everything takes _type and _count here.")
         found, extra = everything(self._holdings, patient, mode)
-        whole = Found(f"/Patient/{patient}/$everything", text, found, extra=tuple(extra))
+        if types:
+            found, extra = ([one for one in held if one.type in types] for held in (found, extra))
+        whole = Found(path, text, found, page_size=int(size) if size else None, extra=tuple(extra))
         if mode is Mode.NO_ALLERGIES:
             warning = outcome(
                 "incomplete", "The allergy module failed: allergies are missing here.", severity="warning"
