@@ -148,7 +148,7 @@ class Backfill:
         return pages, moved
 
     def _tell_if_held(self, pages: int) -> None:
-        """Once, until a turn finds the log's end: the disk fills, and the store can't tell who is to blame."""
-        if pages >= HELD_PAGES and not self._is_held:
-            self._is_held = True
+        """Once, until it's over: the disk fills, and the store can't tell who is to blame."""
+        was_held, self._is_held = self._is_held, pages >= HELD_PAGES
+        if self._is_held and not was_held:
             event("store.log.held", level=logging.WARNING, alarm="store-log-held", count=pages)
