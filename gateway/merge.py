@@ -155,12 +155,14 @@ def _own_references(items: Iterable[Item], sealed: Mapping[str, str], address: s
 
     A `fullUrl` that two resources claim leads to neither: a guess would tie an item to the wrong one.
     """
-    claims: dict[str, set[str]] = {}
+    own: dict[str, str] = {}
+    claimed_twice: set[str] = set()
     for item in items:
         url = own_url(item)
-        if url is not None:
-            claims.setdefault(url, set()).add(sealed[item.key])
-    own = {url: claimed.pop() for url, claimed in claims.items() if len(claimed) == 1}
+        if url is not None and own.setdefault(url, sealed[item.key]) != sealed[item.key]:
+            claimed_twice.add(url)
+    for url in claimed_twice:
+        del own[url]
     for key, reference in sealed.items():
         own[key] = own[f"{address}/{key}"] = reference
     return own

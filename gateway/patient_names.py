@@ -81,7 +81,9 @@ def carries(patient: Resource, nhs_number: str) -> bool:
 def own_url(item: Item) -> str | None:
     """The entry's `fullUrl`, where R4 lets it stand for the resource: a URN, or an address that ends in its type and
     id. Any other would let one resource pass for another."""
-    url = HISTORY.sub("", item.full_url or "")
+    url = item.full_url or ""
+    if "/_history/" in url:
+        url = HISTORY.sub("", url)
     if url.startswith(("urn:uuid:", "urn:oid:")) or (":" in url and url.endswith(f"/{item.key}")):
         return url
     return None

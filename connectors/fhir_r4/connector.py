@@ -65,10 +65,11 @@ class FhirR4:
 
     def _answer(self, patient: Entry, found: BySection, asked: frozenset[Section]) -> Answer:
         answer = Answer(self._source, Outcome.ANSWERED, includes=self._includes)
-        shown = asked | {Section.DEMOGRAPHICS}
+        shown = asked | {Section.DEMOGRAPHICS}  # and whatever explains them: an include may bring any type
         entries = (entry for searches in found.values() for search in searches for entry in search.entries)
         came = [patient, *(entry for entry in entries if entry is not patient)]
-        answer.items = [self._item(entry) for entry in _each_once(came) if _belongs(entry, shown)]
+        kinds = SUPPORTING_TYPES.union(kind for kind, section in SECTION_OF_TYPE.items() if section in shown)
+        answer.items = [self._item(entry) for entry in _each_once(came) if type_of(entry) in kinds]
         for section, searches in found.items():
             for search in searches:
                 if search.gap is not None:
@@ -100,9 +101,3 @@ def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
         first = before.setdefault((type_of(entry), entry.resource.get("id"), entry.full_url), entry)
         if first is entry or first.resource != entry.resource:
             yield entry
-
-
-def _belongs(entry: Entry, shown: frozenset[Section]) -> bool:
-    """True for a supporting resource, and for one of a section that was asked for: an include may bring any type."""
-    kind = type_of(entry)
-    return kind in SUPPORTING_TYPES or SECTION_OF_TYPE.get(kind) in shown

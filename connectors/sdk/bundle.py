@@ -31,6 +31,7 @@ _ROUND: Final = 1024 * 1024
 """Bodies under this many bytes can't hold enough values to matter, so theirs aren't counted."""
 
 _NO_RESOURCE: Final = "(no resource)"
+_NOTHING: Final[Mapping[str, Any]] = {}
 _CONTAINERS: Final = frozenset({dict, list})
 _TYPE_FIRST: Final = re.compile(rb'\{\s*"resourceType"\s*:\s*"([A-Za-z]{1,40})"')
 """How nearly every source begins a resource: it saves a pass over the rest, only to learn its type."""
@@ -83,9 +84,14 @@ def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     if envelope is None:
         return _read_bundle(body, max_entries)
     _require_bundle(envelope, max_entries)
-    drafts = [_Draft(*entry["resource"]) if "resource" in entry else None for entry in envelope.get("entry", ())]
-    held_back = Counter([_NO_RESOURCE] * drafts.count(None))
-    return _page(envelope, drafts, held_back)
+    held_back: Counter[str] = Counter()
+    entries = []
+    for entry in envelope.get("entry", ()):
+        if "resource" not in entry:
+            held_back[_NO_RESOURCE] += 1
+        elif _is_whole(entry["resource"][0], held_back):
+            entries.append(_entry(entry, *entry["resource"]))
+    return _page(envelope, entries, held_back)
 
 
 def _read_bundle(body: bytes, max_entries: int) -> Page:
@@ -96,7 +102,12 @@ def _read_bundle(body: bytes, max_entries: int) -> Page:
     held_back: Counter[str] = Counter()
     drafts = [_draft(raw, held_back) for raw in resources]
     _settle(body, _encode(envelope).count(b":"), resources, drafts)
-    return _page(envelope, drafts, held_back)
+    entries = [
+        _entry(entry, read.resource, read.findings)
+        for entry, read in zip(envelope.get("entry", ()), drafts, strict=True)
+        if read is not None and _is_whole(read.resource, held_back)
+    ]
+    return _page(envelope, entries, held_back)
 
 
 def _require_bundle(envelope: Mapping[str, Any], max_entries: int) -> None:
@@ -106,14 +117,10 @@ def _require_bundle(envelope: Mapping[str, Any], max_entries: int) -> None:
         raise TooMuch("entries over the cap")
 
 
-def _page(envelope: Mapping[str, Any], drafts: list[_Draft | None], held_back: Counter[str]) -> Page:
+def _page(envelope: Mapping[str, Any], entries: list[Entry], held_back: Counter[str]) -> Page:
     links = envelope.get("link", [])
     return Page(
-        entries=[
-            _entry(entry, read)
-            for entry, read in zip(envelope.get("entry", ()), drafts, strict=True)
-            if read is not None and _whole(read, held_back)
-        ],
+        entries=entries,
         held_back=held_back,
         total=envelope.get("total"),
         next=_url(links, "next"),
@@ -121,9 +128,9 @@ def _page(envelope: Mapping[str, Any], drafts: list[_Draft | None], held_back: C
     )
 
 
-def _entry(entry: Mapping[str, Any], read: _Draft) -> Entry:
-    search = entry.get("search", {})
-    return Entry(read.resource, read.findings, entry.get("fullUrl"), search.get("mode", "match"), search.get("score"))
+def _entry(entry: Mapping[str, Any], resource: Resource, findings: Findings) -> Entry:
+    search = entry.get("search", _NOTHING)
+    return Entry(resource, findings, entry.get("fullUrl"), search.get("mode", "match"), search.get("score"))
 
 
 @dataclass(slots=True)
@@ -132,7 +139,7 @@ class _Draft:
 
     resource: Resource
     findings: Findings
-    colons: int = 0
+    colons: int
 
     def carry_along(self, raw: bytes) -> None:
         """Read it again, where its colons don't add up, with every element that R4 doesn't know.
@@ -176,12 +183,14 @@ def _draft(raw: bytes, held_back: Counter[str]) -> _Draft | None:
         return None
 
 
-def _whole(draft: _Draft, held_back: Counter[str]) -> bool:
+def _is_whole(resource: Resource, held_back: Counter[str]) -> bool:
     """False, and counted, where a contained resource is broken."""
+    if "contained" not in resource:
+        return True
     try:
-        _check_contained(draft.resource)
+        _check_contained(resource)
     except shape.BrokenShape:
-        held_back[str(draft.resource["resourceType"])] += 1
+        held_back[str(resource["resourceType"])] += 1
         return False
     return True
 

@@ -144,7 +144,8 @@ class Item:
     """One resource of one source, on its way through the pipeline.
 
     `original_id` is the source's own id, `full_url` its own absolute address where it gave one. `section` is None for
-    a supporting resource; `type` is the resource type. The later steps fill `sealed_id` and `labels`.
+    a supporting resource; `type` is the resource type, `key` the source's own relative reference to it:
+    `Observation/17`. The later steps fill `sealed_id` and `labels`.
     """
 
     source: str
@@ -156,14 +157,11 @@ class Item:
     labels: frozenset[str] = frozenset()
     findings: Findings | None = None
     type: str = field(init=False, compare=False)
+    key: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self.type = str(self.resource.get("resourceType", ""))
-
-    @property
-    def key(self) -> str:
-        """The source's own relative reference to it: `Observation/17`."""
-        return f"{self.type}/{self.original_id}"
+        self.key = f"{self.type}/{self.original_id}"
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -82,10 +82,10 @@ class Bundled:
         query = self.query
         if query is None:
             raise AssertionError("look comes before search")
-        found = find(query, self._matchable(shown, query), _resolver(shown.items))
+        by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items}
+        found = find(query, self._matchable(shown, query), _resources_of(by_reference))
         page = self.pager.page(query, found, shown.caller.key, digest_of(shown.manifest.lines))
         on_page = list(page.items)
-        by_reference = {f"{item.type}/{item.sealed_id}": item for item in shown.items}
         extra = [*self._other_patients(shown, query), *referred(page, by_reference.get)]
         sending = Sending()
         body = searchset(
@@ -185,6 +185,9 @@ def _linkages(shown: Shown, found: Sequence[Item], on_page: Sequence[Item]) -> l
     return linkages
 
 
-def _resolver(items: Iterable[Item]) -> Resolve:
-    by_reference = {f"{item.type}/{item.sealed_id}": item.resource for item in items}
-    return by_reference.get
+def _resources_of(by_reference: Mapping[str, Item]) -> Resolve:
+    def resolve(reference: str) -> Resource | None:
+        item = by_reference.get(reference)
+        return item.resource if item else None
+
+    return resolve

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES, Item
 from gateway.policy.decide import Policy
-from gateway.policy.model import Circumstances, Decision, Shown
+from gateway.policy.model import Circumstances, Shown
 from gateway.policy.narrative import narrative
 from gateway.policy.r4 import NAMES_A_PARTY, clinical_elements
 from gateway.policy.references import References, Resolve, Resource, references_in
@@ -64,10 +64,7 @@ def apply(
     return _Filter(items, circumstances_of, policy, resolve, patient, admits).run()
 
 
-_OUT_OF_SCOPE: Final = Decision(Shown.WITHHELD, SCOPE, "the scopes of the application's token leave it out")
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
     """How far an item is shown, in whose circumstances, by which rule."""
 
@@ -92,6 +89,7 @@ class _Filter:
         self._policy = policy
         self._resolve = resolve
         self._looks: dict[int, _Look] = {}
+        self._alike: dict[int, _Look] = {}
         self._shown: dict[int, Shown] = {}
         self._given_up: set[int] = set()
         self._references = References(resolve, self._shown, patient)
@@ -127,18 +125,23 @@ class _Filter:
             if SECTION_OF_TYPE.get(item.type) is not item.section or item.section is None:
                 self._filtered.withheld[MISPLACED] += 1
                 continue
-            circumstances = self._circumstances_of(item)
-            decision = self._policy.decide(circumstances)
-            self._note(item, decision, circumstances)
-            if decision.shown is Shown.WITHHELD:
-                self._filtered.withheld[decision.rule] += 1
-            elif not self._is_granted(item, self._looks[id(item)]):
-                self._note(item, _OUT_OF_SCOPE, circumstances)
+            look = self._look_in(self._circumstances_of(item))
+            if look.shown is Shown.WITHHELD:
+                self._filtered.withheld[look.rule] += 1
+            elif not self._is_granted(item, look):
+                look = _Look(Shown.WITHHELD, SCOPE, look.circumstances)
                 self._filtered.withheld[SCOPE] += 1
+            self._looks[id(item)] = look
+            self._shown[id(item)] = look.shown
 
-    def _note(self, item: Item, decision: Decision, circumstances: Circumstances) -> None:
-        self._looks[id(item)] = _Look(decision.shown, decision.rule, circumstances)
-        self._shown[id(item)] = decision.shown
+    def _look_in(self, circumstances: Circumstances) -> _Look:
+        """The same for the very same circumstances: a record has hundreds of items and few kinds of them."""
+        look = self._alike.get(id(circumstances))
+        if look is None:
+            decision = self._policy.decide(circumstances)
+            # The look holds its circumstances, so no others can come to stand at their address.
+            look = self._alike[id(circumstances)] = _Look(decision.shown, decision.rule, circumstances)
+        return look
 
     def _is_granted(self, item: Item, look: _Look) -> bool:
         """Judged by what the policy leaves of it: by what an outline leaves out, nobody may tell it from others."""
@@ -242,8 +245,9 @@ class _Filter:
         for name in _present(resource):
             if _may_name(resource[name]):
                 return True
-        extensions = resource.get("extension", ())
-        return any("valueReference" in extension or "extension" in extension for extension in extensions)
+        if "extension" not in resource:
+            return False
+        return any("valueReference" in extension or "extension" in extension for extension in resource["extension"])
 
     def _contained(self, item: Item, look: _Look) -> list[Resource]:
         """The contained resources that this caller may see, each as far as its own section is shown.

@@ -109,8 +109,9 @@ class LabelTables:
         """
         own = [self.own(item, source_types[item.source]) for item in items]
         if whole is not None:
+            in_part = {source for source in {item.source for item in items} if not _is_whole(whole.get(source, ()))}
             for place, item in enumerate(items):
-                if _may_tell(item, whole.get(item.source, ()), resolve):
+                if item.source in in_part and _may_tell(item, whole.get(item.source, ()), resolve):
                     own[place] |= {RESTRICTED}
         spread(items, own, resolve)
 
@@ -225,9 +226,14 @@ def _may_tell(item: Item, whole: Collection[Section], resolve: Resolve) -> bool:
     """True where the item tells of something that isn't in the record, and not because the source has no such thing."""
     for kind in unresolved(item, resolve):
         section = SECTION_OF_TYPE.get(kind) if kind else None
-        if (section is not None and section not in whole) or (kind is None and not set(whole) >= _EVERYTHING):
+        if (section is not None and section not in whole) or (kind is None and not _is_whole(whole)):
             return True
     return False
+
+
+def _is_whole(sections: Collection[Section]) -> bool:
+    """True where nothing that an item tells of can be in a section that didn't come."""
+    return set(sections) >= _EVERYTHING
 
 
 def _text(path: Path, node: Mapping[str, Any], key: str) -> str:

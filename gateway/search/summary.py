@@ -81,8 +81,10 @@ def shaped(resource: Resource, summary: Summary = Summary.FALSE, elements: tuple
 
     The input is never changed. A type that isn't offered by itself (a supporting one) passes whole.
     """
+    if summary is Summary.FALSE and not elements:
+        return resource
     shape = _SHAPES.get(str(resource.get("resourceType")))
-    if shape is None or (summary is Summary.FALSE and not elements):
+    if shape is None:
         return resource
     if summary is Summary.DATA:
         return _tagged({name: value for name, value in resource.items() if name != "text"})

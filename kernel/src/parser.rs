@@ -1,5 +1,7 @@
 //! One pass over the text: JSON into Python's own objects, by the tables.
 
+use std::collections::HashMap;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString};
 
@@ -12,6 +14,8 @@ use crate::{GiveUp, Read};
 const MAX_DEPTH: usize = 64;
 /// As `bundle.MAX_RESOURCE_BYTES`.
 const MAX_RESOURCE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a text that is kept once for a whole body.
+const LONGEST_SHARED: usize = 48;
 /// No number of so many digits overflows.
 const MOST_DIGITS: usize = 18;
 
@@ -25,6 +29,7 @@ pub struct Parser<'a, 'py> {
     outside: &'a Outside,
     systems: Systems,
     found: Option<Found<'py>>,
+    said: HashMap<&'a str, Bound<'py, PyString>>,
     resources_left: usize,
 }
 
@@ -32,7 +37,7 @@ impl<'a, 'py> Parser<'a, 'py> {
     pub fn new(py: Python<'py>, text: &'a str, tables: &'a Tables, outside: &'a Outside, most: usize) -> Self {
         let bytes = text.as_bytes();
         let systems = Systems::default();
-        Parser { py, text, bytes, at: 0, tables, outside, systems, found: None, resources_left: most }
+        Parser { py, text, bytes, at: 0, tables, outside, systems, found: None, said: HashMap::new(), resources_left: most }
     }
 
     /// The one value that the text is.
@@ -199,11 +204,20 @@ impl<'a, 'py> Parser<'a, 'py> {
         let end = plain_until(self.bytes, from);
         if self.bytes.get(end) == Some(&b'"') {
             self.at = end + 1;
-            return Ok(PyString::new(self.py, &self.text[from..end]));
+            return Ok(self.plain(&self.text[from..end]));
         }
         let (text, behind) = unescaped(self.text, from)?;
         self.at = behind;
         Ok(PyString::new(self.py, &text))
+    }
+
+    /// A text of its own; short ones, which records repeat all the time (systems, codes, units), once in a body.
+    fn plain(&mut self, text: &'a str) -> Bound<'py, PyString> {
+        if text.len() > LONGEST_SHARED {
+            return PyString::new(self.py, text);
+        }
+        let py = self.py;
+        self.said.entry(text).or_insert_with(|| PyString::new(py, text)).clone()
     }
 
     /// A number. One that isn't a plain integer is read by Python, digit by digit.
