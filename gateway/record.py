@@ -35,7 +35,7 @@ from gateway.fair_use.count import Use
 from gateway.known import require_patient
 from gateway.locate import Look
 from gateway.register.standing import Standing, take
-from gateway.shown import Rendered, Shown
+from gateway.shown import Part, Rendered, Shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -70,8 +70,8 @@ class Written:
     in_shadow: frozenset[str] = frozenset()
 
 
-class Question(Protocol):
-    """What a door asks: which look it needs, and how the answer is made of what is shown."""
+class Asking(Protocol):
+    """What a door asks: which look it needs."""
 
     @property
     def door(self) -> str:
@@ -87,9 +87,43 @@ class Question(Protocol):
         """Raises BadRequest, before anything is asked."""
         ...
 
+
+class Question(Asking, Protocol):
+    """And how the answer is made of what is shown."""
+
     def search(self, shown: Shown) -> Rendered:
         """Step 10. Raises NotFound where a read's target isn't among what is shown."""
         ...
+
+
+class LiveQuestion(Asking, Protocol):
+    """And how each part of a live look is made of what that part shows."""
+
+    def part(self, part: Part) -> Rendered:
+        """Step 10 for one part: its bytes, as they go out, and the items that are in them. What isn't among them comes
+        again with the next part; a part before the last that holds none is neither released nor sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _AtOnce:
+    """A live look in one part: all that it has is settled once everybody has answered."""
+
+    asked: LiveQuestion
+
+    @property
+    def door(self) -> str:
+        return self.asked.door
+
+    @property
+    def request_id(self) -> str:
+        return self.asked.request_id
+
+    def look(self, caller: Caller) -> Look:
+        return self.asked.look(caller)
+
+    def search(self, shown: Shown) -> Rendered:
+        return self.asked.part(Part(shown, number=1, closes=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +152,18 @@ class Records:
     async def disclose(self, presented: Presented, question: Question, claim: Disclosure) -> Rendered:
         """The same, on the law's authority."""
         return await self._look(presented, question, ByLaw(self.sharing, claim))
+
+    async def live(self, presented: Presented, question: LiveQuestion) -> AsyncIterator[Rendered]:
+        """Answer one question part by part, as the sources answer: each part is released in the journal, with a row of
+        its own, before it is yielded. The last one says what only the whole record can say.
+
+        Raises the GatewayError that says why not, that refusal being a row by then: before the first part as `open`
+        does, and between two parts where the patient opts out, the permission ends or the journal is gone: then no
+        further part is released. Whoever stops before the last part must close the iterator (`contextlib.aclosing`):
+        that ends the calls that are under way, and is a row.
+        """
+        rendered = await self._look(presented, _AtOnce(question), ByPermission(self.sharing, self.permissions))
+        yield rendered
 
     async def _look(self, presented: Presented, question: Question, way: Way) -> Rendered:
         caller = way.asking(await self._caller(presented, question))  # 1
@@ -172,7 +218,7 @@ class Records:
         except OptedOut:
             raise opted_out_under_another_number() from None
 
-    async def _caller(self, presented: Presented, question: Question) -> Caller:
+    async def _caller(self, presented: Presented, question: Asking) -> Caller:
         return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)
 
     def _row(
@@ -206,7 +252,7 @@ class Records:
         )
 
     @asynccontextmanager
-    async def _audited(self, caller: Caller, question: Question) -> AsyncIterator[Written]:
+    async def _audited(self, caller: Caller, question: Asking) -> AsyncIterator[Written]:
         """Whatever ends the look other than an answer is a row too, with the alarms that were raised until then."""
         written = Written()
         try:
@@ -223,7 +269,7 @@ class Records:
             await self._refused(fault, caller, question, written)
             raise
 
-    async def _refused(self, error: GatewayError, caller: Caller, question: Question, written: Written) -> None:
+    async def _refused(self, error: GatewayError, caller: Caller, question: Asking, written: Written) -> None:
         await self.journal.refuse(
             error,
             caller,

@@ -43,3 +43,21 @@ class Rendered:
     items: list[Item]
     total: int | None = None
     sent: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a live look, as a question renders it (`gateway.record.LiveQuestion`).
+
+    `shown.items` are those that may go out with it: of a part before the last those that are settled, whatever the
+    sources still to come say; of the one that `closes` the look the whole record's, also those that went out before.
+    `sent` are the references (`Observation/…`) of these: nothing goes out twice. `shown.manifest` has the lines that
+    may be told now, of the last part those of the whole, with the state of the allergies; `shown.groups` are empty
+    until then. `number` counts from 1. `waiting` names the organisations that have not answered yet, for the reader.
+    """
+
+    shown: Shown
+    number: int
+    closes: bool
+    sent: frozenset[str] = frozenset()
+    waiting: tuple[str, ...] = ()
