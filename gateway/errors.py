@@ -18,6 +18,7 @@
     ├── TooMany                     429  throttled      try again after `retry_after` seconds
     ├── SignInUnavailable           503  transient      the issuer's keys can't be had (gateway.caller.refusals)
     ├── NotProven                   503  transient      try again in a minute (gateway.audit.report.make)
+    ├── CutShort                    499  incomplete     nobody is there to do anything: they went away
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
 
@@ -179,6 +180,18 @@ class TooMany(GatewayError):
     def __init__(self, told: str, *, rule: str, detail: str = "", retry_after: int) -> None:
         super().__init__(told, rule=rule, detail=detail)
         self.headers["Retry-After"] = str(retry_after)
+
+
+class CutShort(GatewayError):
+    """Whoever asked went away before all had come. It is for the journal: nobody is there to read it."""
+
+    status = 499
+    code = "incomplete"
+
+
+def cut_short() -> CutShort:
+    """The rest of a live look, which nobody waits for."""
+    return CutShort("The rest was not sent, since the connection was closed.", rule="live.cut-short")
 
 
 class NobodyAnswered(GatewayError):

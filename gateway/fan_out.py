@@ -32,6 +32,7 @@ from connectors.sdk.errors import (
 )
 from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought, Section, SourceWarning, Traced
 from gateway.breaker import BreakerState
+from gateway.coming import Coming
 from gateway.sources import MOST_KEPT, Limits, NotAsked, NotConnected, Sources, SourceState
 
 _GRACE: Final = 0.05
@@ -103,6 +104,10 @@ class FanOut:
         """
         groups = await asyncio.gather(*(self._ask_and_follow(source, ask, follow) for source, ask in asks.items()))
         return [answer for group in groups for answer in group]
+
+    def coming(self, asks: Mapping[str, Ask], follow: Follow = _nothing_more) -> Coming:
+        """The same Answers as they come, for a look in parts: to be entered, and left when nobody waits any more."""
+        return Coming(self._ask_one, asks, follow)
 
     async def find(self, source: str, sought: PersonSought) -> Found:
         """One search for a person by name, within the same bulkhead, breaker and deadline as an Ask.

@@ -68,6 +68,10 @@ class Record:
         """The Patient resources, the one that carries the record first."""
         return [item for item in self.items if item.section is Section.DEMOGRAPHICS]
 
+    def resolve(self, reference: Mapping[str, Any]) -> Item | None:
+        """The item that a Reference means, by its sealed reference."""
+        return self.index.get(reference.get("reference", ""))
+
 
 class Merger:
     """Seals and joins. It holds no state of any patient."""
@@ -86,8 +90,22 @@ class Merger:
     ) -> Record:
         """The same record, whatever the order in which sources and items came. Raises nothing: what can't be used was
         taken out by the guard."""
+        sealed = {answer.source: self.sealed(answer, nhs_number) for answer in guarded.answers}
+        return self.join(guarded, sealed, asks, nhs_number, asked, standing)
+
+    def join(
+        self,
+        guarded: Guarded,
+        sealed: Mapping[str, Iterable[Item]],
+        asks: Mapping[str, Ask],
+        nhs_number: str,
+        asked: frozenset[Section],
+        standing: Standing = _NO_REGISTER,
+    ) -> Record:
+        """The record of what `sealed` holds for each of the answers, by source. Of the items it changes the Patients
+        alone: one of them carries the record."""
         answers = sorted(guarded.answers, key=lambda answer: answer.source)
-        items = [item for answer in answers for item in self._of_source(answer, nhs_number)]
+        items = [item for answer in answers for item in sealed[answer.source]]
         lines = tuple(self._line(answer, asked) for answer in answers)
         if any(line.lacks(Section.ALLERGIES) for line in lines):
             # "No known allergies" never survives a missing allergy source (ARCHITECTURE: completeness is data).
@@ -103,7 +121,8 @@ class Merger:
         ordered = sorted(items, key=_order)
         return Record(nhs_number, ordered, lines, asked, alarms, index, practice, asked_of, whole, standing)
 
-    def _of_source(self, answer: Answer, nhs_number: str) -> list[Item]:
+    def sealed(self, answer: Answer, nhs_number: str) -> list[Item]:
+        """What one source sent, each resource once, with sealed ids and references. To be done once for each Answer."""
         organisation = self._organisations.get(answer.source)
         address = (organisation.address or "").rstrip("/") if organisation else ""
         name = organisation.name if organisation else answer.source

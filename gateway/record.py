@@ -22,52 +22,45 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from anyio import CancelScope
 
 from gateway import guard, release
 from gateway.authority import ByLaw, ByPermission, lawful_of, permission_of
 from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
 from gateway.choice.refusals import opted_out_under_another_number
-from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut
+from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut, cut_short
 from gateway.fair_use.count import Use
 from gateway.known import require_patient
-from gateway.locate import Look
-from gateway.register.standing import Standing, take
-from gateway.shown import Part, Rendered, Shown
+from gateway.live import Early, Live
+from gateway.looking import Looking, Written
+from gateway.register.standing import Standing, so_far, take
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
-    from connectors.sdk.model import Answer
+    from connectors.sdk.model import Answer, Section
     from gateway.audit.journal import Journal
-    from gateway.audit.row import Alarm, Row
+    from gateway.audit.row import Row
     from gateway.authority import Way
     from gateway.caller.presented import Presented
     from gateway.choice.permission import Permissions
     from gateway.choice.sharing import SharingChoices
-    from gateway.desk.alerts import Alerts
+    from gateway.desk.alerts import Alerts, Noticed
     from gateway.desk.volume import Volume
     from gateway.disclosure.model import Disclosure
     from gateway.fair_use.entrance import Entrance
     from gateway.fan_out import FanOut
-    from gateway.locate import Located, Locator
+    from gateway.locate import Locator, Look
+    from gateway.manifest import ManifestLine
     from gateway.merge import Merger, Record
     from gateway.shadow.watch import Shadow
+    from gateway.shown import Part, Rendered, Shown
     from gateway.store.interface import Store
     from gateway.view import View
-
-
-@dataclass(slots=True)
-class Written:
-    """What the journal must hold of a look, however it ends."""
-
-    intent: int = 0
-    nhs_number: str | None = None
-    answers: list[Answer] = field(default_factory=list)
-    alarms: list[Alarm] = field(default_factory=list)
-    in_shadow: frozenset[str] = frozenset()
 
 
 class Asking(Protocol):
@@ -106,27 +99,6 @@ class LiveQuestion(Asking, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _AtOnce:
-    """A live look in one part: all that it has is settled once everybody has answered."""
-
-    asked: LiveQuestion
-
-    @property
-    def door(self) -> str:
-        return self.asked.door
-
-    @property
-    def request_id(self) -> str:
-        return self.asked.request_id
-
-    def look(self, caller: Caller) -> Look:
-        return self.asked.look(caller)
-
-    def search(self, shown: Shown) -> Rendered:
-        return self.asked.part(Part(shown, number=1, closes=True))
-
-
-@dataclass(frozen=True, slots=True)
 class Records:
     """The pipeline, with its parts."""
 
@@ -153,19 +125,44 @@ class Records:
         """The same, on the law's authority."""
         return await self._look(presented, question, ByLaw(self.sharing, claim))
 
-    async def live(self, presented: Presented, question: LiveQuestion) -> AsyncIterator[Rendered]:
+    async def live(self, presented: Presented, question: LiveQuestion) -> AsyncGenerator[Rendered, None]:
         """Answer one question part by part, as the sources answer: each part is released in the journal, with a row of
         its own, before it is yielded. The last one says what only the whole record can say.
 
         Raises the GatewayError that says why not, that refusal being a row by then: before the first part as `open`
         does, and between two parts where the patient opts out, the permission ends or the journal is gone: then no
-        further part is released. Whoever stops before the last part must close the iterator (`contextlib.aclosing`):
+        further part is released. Whoever stops before the last part must close the generator (`contextlib.aclosing`):
         that ends the calls that are under way, and is a row.
         """
-        rendered = await self._look(presented, _AtOnce(question), ByPermission(self.sharing, self.permissions))
-        yield rendered
+        way = ByPermission(self.sharing, self.permissions)
+        async with self._begun(presented, question, way) as looking:  # 1 to 5
+            live = Live(self.merger, self.view, looking)
+            calls = self.fan_out.coming(looking.located.asks, looking.follow)
+            async with self._unless_cut_short(looking, question), calls as coming:
+                while coming.waiting:
+                    live.take(self._guarded(looking, await coming.next()))  # 6 and 7, of those that came
+                    early = await self._early(looking, live, coming.waiting)  # 8 and 9, as far as that is settled
+                    rendered = question.part(early.part) if early else None  # 10
+                    if early and rendered and rendered.items:
+                        await self._release_early(looking, early, rendered)  # 11
+                        live.released(rendered)
+                        yield rendered
+                live.take(self._guarded(looking, looking.located.not_asked()))
+                record = live.whole(*await self._standing(looking, live.guarded))
+                rendered = await self._shown(looking, record, lambda shown: question.part(live.last(shown)))
+            yield rendered
 
     async def _look(self, presented: Presented, question: Question, way: Way) -> Rendered:
+        async with self._begun(presented, question, way) as looking:  # 1 to 5
+            answers = await self.fan_out.ask(looking.located.asks, looking.follow)  # 6
+            guarded = self._guarded(looking, answers + looking.located.not_asked())  # 7
+            guarded, standing = await self._standing(looking, guarded)
+            look, asks = looking.look, looking.located.asks
+            record = self.merger.merge(guarded, asks, look.nhs_number, look.sections, standing)  # 8
+            return await self._shown(looking, record, question.search)
+
+    @asynccontextmanager
+    async def _begun(self, presented: Presented, question: Asking, way: Way) -> AsyncIterator[Looking]:
         caller = way.asking(await self._caller(presented, question))  # 1
         async with self._audited(caller, question) as written, self.shadow.watching() as watch:
             look = question.look(caller)
@@ -184,29 +181,32 @@ class Records:
             located = self.locator.locate(caller, look, may_see, now)  # 5
             if way.is_care:
                 watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
-            answers = await self.fan_out.ask(located.asks, watch.following(located))  # 6
-            answers += located.not_asked()
-            written.answers = answers
-            guarded = guard.guard(answers, located.asks, self.address_of)  # 7
-            written.alarms = guarded.alarms
-            standing = await self._standing(guarded, located, way)
-            record = self.merger.merge(guarded, located.asks, look.nhs_number, look.sections, standing)  # 8
-            require_patient(record, look)
-            noticed = await self.alerts.notice(caller, record, is_care=way.is_care)  # before anything is hidden
-            shown = self.view.of(record, caller, authority, look)  # 9
-            rendered = question.search(shown)  # 10
-            written.in_shadow = watch.asked
-            row = self._row(shown, rendered, record, answers, written)
-            await release.release(self.store, *noticed.onto(row))  # 11
-            self.volume.seen(caller, look.request_id)
-            watch.compare(record)
-            return rendered
+            yield Looking(caller, look, way, authority, located, watch, written)
 
-    async def _standing(self, guarded: guard.Guarded, located: Located, way: Way) -> Standing:
-        """The register's word. Where it names a current number, that may be of somebody who opted out: the choice holds
-        under whichever number they are asked for, and the number isn't told."""
+    def _guarded(self, looking: Looking, answers: list[Answer]) -> guard.Guarded:
+        looking.written.answers += answers
+        guarded = guard.guard(answers, looking.located.asks, self.address_of)
+        looking.written.alarms += guarded.alarms
+        return guarded
+
+    async def _standing(self, looking: Looking, guarded: guard.Guarded) -> tuple[guard.Guarded, Standing]:
+        """The register's word, and the answers as far as it lets them count."""
+        async with self._under_one_number(looking.way):
+            return guarded, take(guarded, looking.located, self.view.restricts)
+
+    async def _early(self, looking: Looking, live: Live, waiting: frozenset[str]) -> Early | None:
+        """What may go out while others are still to answer."""
+        if not waiting:
+            return None
+        async with self._under_one_number(looking.way):
+            return live.early(so_far(live.guarded.answers, looking.located, self.view.restricts), waiting)
+
+    @asynccontextmanager
+    async def _under_one_number(self, way: Way) -> AsyncIterator[None]:
+        """Where the register names a current number, that may be of somebody who opted out: the choice holds under
+        whichever number they are asked for, and the number isn't told."""
         try:
-            return take(guarded, located, self.view.restricts)
+            yield
         except NumberReplaced as replaced:
             if replaced.current:
                 await self._require_not_barred(replaced.current, way)
@@ -218,36 +218,63 @@ class Records:
         except OptedOut:
             raise opted_out_under_another_number() from None
 
+    async def _shown(self, looking: Looking, record: Record, search: Callable[[Shown], Rendered]) -> Rendered:
+        """The rest of the way for the whole record."""
+        require_patient(record, looking.look)
+        noticed = await self.alerts.notice(looking.caller, record, is_care=looking.way.is_care)  # before anything hides
+        shown = self.view.of(record, looking.caller, looking.authority, looking.look)  # 9
+        rendered = search(shown)  # 10
+        row = self._row(looking, shown, rendered, looking.look.sections, record.lines, looking.written.answers)
+        await self._release(looking, noticed, row)  # 11
+        looking.watch.compare(record)
+        return rendered
+
+    async def _release_early(self, looking: Looking, early: Early, rendered: Rendered) -> None:
+        """Step 11 for one part: its row names the sections and the sources that are in it."""
+        lines = early.part.shown.manifest.lines
+        told = {line.source for line in lines}
+        answers = [answer for answer in looking.written.answers if answer.source in told]
+        sections = frozenset(item.section for item in rendered.items if item.section is not None)
+        noticed = await self.alerts.notice(looking.caller, early.record, so_far=True)
+        row = self._row(looking, early.part.shown, rendered, sections, lines, answers)
+        await self._release(looking, noticed, row)
+
+    async def _release(self, looking: Looking, noticed: Noticed, row: Row) -> None:
+        await release.release(self.store, *noticed.onto(row))
+        looking.written.alarms = []
+        self.volume.seen(looking.caller, looking.look.request_id)
+
     async def _caller(self, presented: Presented, question: Asking) -> Caller:
         return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)
 
     def _row(
         self,
+        looking: Looking,
         shown: Shown,
         rendered: Rendered,
-        record: Record,
-        answers: list[Answer],
-        written: Written,
+        sections: frozenset[Section],
+        lines: Iterable[ManifestLine],
+        answers: Iterable[Answer],
     ) -> Row:
         return release.release_row(
             self.journal,
-            shown.caller,
-            shown.look.request_id,
-            shown.look.door,
-            shown.look.nhs_number,
-            permission=permission_of(shown.authority),
-            lawful=lawful_of(shown.authority),
-            intent=written.intent,
+            looking.caller,
+            looking.look.request_id,
+            looking.look.door,
+            looking.look.nhs_number,
+            permission=permission_of(looking.authority),
+            lawful=lawful_of(looking.authority),
+            intent=looking.written.intent,
             policy_hash=shown.policy_hash,
             items=rendered.items,
             sent=rendered.sent,
-            lines=record.lines,
+            lines=lines,
             answers=answers,
-            in_shadow=written.in_shadow,
-            sections=shown.look.sections,
+            in_shadow=looking.watch.asked,
+            sections=sections,
             withheld=shown.withheld,
             outlined=shown.outlined,
-            alarms=written.alarms,
+            alarms=looking.written.alarms,
             total=rendered.total,
         )
 
@@ -267,6 +294,16 @@ class Records:
                 "Something went wrong here, and was noted. Try again.", rule="fault", detail=type(error).__name__
             )
             await self._refused(fault, caller, question, written)
+            raise
+
+    @asynccontextmanager
+    async def _unless_cut_short(self, looking: Looking, question: Asking) -> AsyncIterator[None]:
+        """Whoever asked went away before all had come: that is a row, whatever ends the request."""
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            with CancelScope(shield=True):
+                await self._refused(cut_short(), looking.caller, question, looking.written)
             raise
 
     async def _refused(self, error: GatewayError, caller: Caller, question: Asking, written: Written) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
 
 from connectors.sdk.model import SECTION_OF_TYPE, Gap, Item, Outcome, Resource, Section
 from connectors.sdk.organisations import OrganisationType
@@ -20,7 +19,7 @@ from gateway.locate import Look, with_labelling
 from gateway.manifest import ALLERGY, Manifest, ManifestLine, allergy_state
 from gateway.merge import Record
 from gateway.policy.decide import Policy
-from gateway.policy.filter import Admits, apply, everything
+from gateway.policy.filter import Admits, Filtered, apply, everything
 from gateway.policy.labels import RESTRICTED
 from gateway.policy.model import Circumstances
 from gateway.policy.told import never_shown
@@ -82,39 +81,45 @@ class View:
 
     def of(self, record: Record, caller: Caller, authority: Authority, look: Look) -> Shown:
         """What of the record is shown, and the manifest that says what it lacks."""
+        judged = self.judged(record, caller, authority)
+        left = self.left(record, judged, caller, look)
+        return Shown(
+            caller=caller,
+            look=look,
+            items=left.items,
+            groups=same_as(left.items, record.resolve),
+            manifest=self._manifest(record, left.items, judged, caller, authority),
+            withheld=left.withheld,
+            outlined=left.outlined,
+            policy_hash=self.policy.hash,
+            authority=authority,
+        )
 
-        def resolve(reference: dict[str, Any]) -> Item | None:
-            return record.index.get(reference.get("reference", ""))
-
-        circumstances = self.judged(record, caller, authority)
+    def left(self, record: Record, judged: Judged, caller: Caller, look: Look) -> Filtered:
+        """The items that are left of a record for this caller, and how many each rule kept back. Labels its items."""
 
         def circumstances_of(item: Item) -> Circumstances:
-            return circumstances(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
+            return judged(item.section or Section.DEMOGRAPHICS, item.source, item.labels)
 
+        resolve = record.resolve
         self.policy.labels.label(record.items, self.source_types, resolve, record.whole)
         held_back = hold_back(record)  # after labelling: a place that goes has labelled whoever went there
         grants = caller.grants
         admits = _admitting(grants) if grants.bounded else everything
         filtered = apply(record.items, circumstances_of, self.policy, resolve, patient=record.nhs_number, admits=admits)
         items = [item for item in filtered.items if item.section is None or item.section in look.sections]
-        return Shown(
-            caller=caller,
-            look=look,
-            items=items,
-            groups=same_as(items, resolve),
-            manifest=self._manifest(record, items, circumstances, caller, authority),
-            withheld=filtered.withheld,
-            outlined=filtered.outlined + held_back,
-            policy_hash=self.policy.hash,
-            authority=authority,
-        )
+        return Filtered(items, filtered.withheld, filtered.outlined + held_back)
+
+    def lines(self, record: Record, judged: Judged) -> tuple[ManifestLine, ...]:
+        """What each source said, as this caller is told of it."""
+        return tuple(self._with_unchecked(line, record, judged) for line in record.lines)
 
     def _manifest(
         self, record: Record, items: list[Item], judged: Judged, caller: Caller, authority: Authority
     ) -> Manifest:
         asked = record.asked & self.sections_for(caller, authority)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
-        lines = tuple(self._with_unchecked(line, record, judged) for line in record.lines)
+        lines = self.lines(record, judged)
         in_part = caller.grants.narrowed(ALLERGY) is not None
         return Manifest(
             lines=lines,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Request, Response
@@ -55,15 +55,17 @@ async def open_record(request: Request, question: Question, form: bytes = b"") -
     return Answered(rendered)
 
 
-async def open_with_parameters(request: Request, asked: Callable[[RawPairs], Question]) -> Response:
-    """Put the question of a POSTed operation, whose parameters stand in a Parameters resource, or in no body at all."""
+async def open_with_parameters(request: Request, put: Callable[[RawPairs], Awaitable[Response]]) -> Response:
+    """`put` the question of a POSTed operation, whose parameters stand in a Parameters resource, or in no body at all.
+    What is wrong with the body is told in whichever form the client wants the answer."""
     limit = parts_of(request).settings.max_body_bytes
     kinds = JSON if "content-type" in request.headers else frozenset({""})
     try:
         posted = pairs_of_parameters(await read_body(request, limit, kinds))
     except GatewayError as error:
-        return await open_record(request, Failing(template(request), request_id(request), error))
-    return await open_record(request, asked(posted))
+        failing = Failing(template(request), request_id(request), error)
+        return Answered(await parts_of(request).records.open(authorization(request), failing))
+    return await put(posted)
 
 
 async def find_person(request: Request, form: bytes = b"") -> Response:

@@ -7,6 +7,7 @@ clients), a tag for each source, and a header. All three come from the manifest 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -26,6 +27,9 @@ from gateway.search.told import left_out, limits
 SOURCES_HEADER: Final = "Connect-Care-Sources"
 SOURCES_TAG: Final = "urn:connect-care:sources"
 ALLERGIES_TAG: Final = "urn:connect-care:allergies"
+LIVE_TAG: Final = "urn:connect-care:live"
+PART: Final = "part"
+COMPLETE: Final = "complete"
 
 # `decimal_format` writes a Decimal as the number it was read from: 0.10 stays 0.10.
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -61,6 +65,27 @@ def to_json(resource: Resource) -> bytes:
     return _ENCODER.encode(resource)
 
 
+@dataclass(frozen=True, slots=True)
+class LivePart:
+    """Which part of a live answer a Bundle is. `waiting` names the organisations of which more is to come."""
+
+    closes: bool
+    waiting: Sequence[str] = ()
+
+    @property
+    def tag(self) -> dict[str, str]:
+        """For machines."""
+        return {"system": LIVE_TAG, "code": COMPLETE if self.closes else PART}
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        """For readers, where it isn't the last."""
+        if self.closes:
+            return []
+        text = f"This is a part of the record: do not rely on it alone. Still to come: {', '.join(self.waiting)}."
+        return [_issue("warning", "incomplete", text)]
+
+
 class Sending:
     """Encodes each resource of an answer once: the bytes that are put into the body as they are, and digested for the
     journal. `sent` holds them in the order in which they were given."""
@@ -85,9 +110,11 @@ def searchset(
     moment: datetime,
     bundle_id: UUID,
     sending: Sending | None = None,
+    streamed: LivePart | None = None,
 ) -> bytes:
     """The Bundle of one page. `included` are items that come along with the page's matches; `authored` are resources
-    that the gateway made of them (Linkages). `sending` gets the bytes of each match, then of each that comes along."""
+    that the gateway made of them (Linkages). `sending` gets the bytes of each match, then of each that comes along.
+    `streamed` says which part of a live answer it is: before the last one nobody knows how many matches there are."""
     base = public_base.rstrip("/") + "/fhir/R4/"
     query, sending = page.query, sending or Sending()
     cut = (shaped(item.resource, query.summary, query.elements) for item in page.items)
@@ -95,15 +122,19 @@ def searchset(
     if query.summary is not Summary.COUNT:
         entries += [_entry(base, item.resource, "include", sending) for item in included]
         entries += [_authored_entry(resource, bundle_id) for resource in authored]
-    entries.append(_outcome_entry(manifest, bundle_id, _notes(query)))
+    notes = [*(streamed.notes if streamed else ()), *_notes(query)]
+    entries.append(_outcome_entry(manifest, bundle_id, notes))
     return to_json(
         {
             "resourceType": "Bundle",
             "id": str(bundle_id),
-            "meta": {"lastUpdated": instant(moment), "tag": completeness_tags(manifest)},
+            "meta": {
+                "lastUpdated": instant(moment),
+                "tag": [*([streamed.tag] if streamed else []), *completeness_tags(manifest)],
+            },
             "type": "searchset",
             "timestamp": instant(moment),
-            "total": page.total,
+            **({} if streamed and not streamed.closes else {"total": page.total}),
             "link": [{"relation": link.relation, "url": link.url} for link in page.links],
             "entry": entries,
         }

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.api.asking import bundled, find_person, of_type, open_record, open_with_parameters
 from gateway.api.door import parts_of, template
 from gateway.api.http import FORM, read_body, request_id
+from gateway.api.live import open_everything
 from gateway.api.questions import Failing
 from gateway.api.reading import ReadById
 from gateway.errors import GatewayError
@@ -19,15 +20,16 @@ compartments = APIRouter(prefix="/fhir/R4", include_in_schema=False)
 
 @router.get("/Patient/{patient}/$everything")
 async def everything(request: Request, patient: str) -> Response:
-    """The whole record as one Bundle."""
-    return await open_record(request, bundled(request, "Patient", everything_of=patient))
+    """The whole record as one Bundle, or part by part as an event stream."""
+    return await open_everything(request, bundled(request, "Patient", everything_of=patient))
 
 
 @router.post("/Patient/{patient}/$everything")
 async def post_everything(request: Request, patient: str) -> Response:
     """The same with its parameters as a Parameters resource, or with no body at all."""
     return await open_with_parameters(
-        request, lambda posted: bundled(request, "Patient", everything_of=patient, posted=posted)
+        request,
+        lambda posted: open_everything(request, bundled(request, "Patient", everything_of=patient, posted=posted)),
     )
 
 

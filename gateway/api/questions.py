@@ -92,7 +92,7 @@ class Bundled:
             page,
             shown.manifest,
             extra,
-            _linkages(shown, found, on_page),
+            linkages_of(shown, found, on_page),
             public_base=self.public_url,
             moment=datetime.now(UTC),
             bundle_id=uuid.uuid4(),
@@ -170,7 +170,7 @@ def headers_of(manifest: Manifest) -> Mapping[str, str]:
     return {"Content-Type": FHIR_JSON, SOURCES_HEADER: sources_header(manifest)}
 
 
-def _linkages(shown: Shown, found: Sequence[Item], on_page: Sequence[Item]) -> list[Resource]:
+def linkages_of(shown: Shown, found: Sequence[Item], on_page: Sequence[Item]) -> list[Resource]:
     """The same-as groups that this page tells of: each comes once, with the page that holds its first match.
 
     Its other members may be on other pages, or be no matches: the reader can read them by their references.

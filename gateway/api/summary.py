@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -48,7 +47,7 @@ async def summary(request: Request, patient: str) -> Response:
 @router.post("/Patient/{patient}/$summary")
 async def post_summary(request: Request, patient: str) -> Response:
     """The same with its parameters as a Parameters resource, or with no body at all."""
-    return await open_with_parameters(request, partial(_question, request, patient))
+    return await open_with_parameters(request, lambda posted: open_record(request, _question(request, patient, posted)))
 
 
 def _question(request: Request, patient: str, posted: RawPairs = ()) -> Question:

@@ -65,11 +65,17 @@ class Alerts:
         self._clock = clock
         self._noted: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
-    async def notice(self, caller: Caller, record: Record, *, is_care: bool = True) -> Noticed:
-        """Ask before policy hides any of the record. Raises AuditUnavailable where the store can't be asked."""
+    async def notice(self, caller: Caller, record: Record, *, is_care: bool = True, so_far: bool = False) -> Noticed:
+        """Ask before policy hides any of the record. Raises AuditUnavailable where the store can't be asked.
+
+        `so_far`: this is a part of a look, and others are still to answer. What nothing shows yet is then looked into
+        later (`gateway.desk.follow_up`), should the look never come to its end.
+        """
         if not is_care:
             return Noticed()
         shown = evidence(record, caller, self._offered(caller.organisation), self._clock())
+        if so_far and not shown.is_shown and shown is not Evidence.NOT_CONNECTED:
+            shown = Evidence.NOT_ASKED
         kinds = await self._about_the_person(caller, record)
         if shown is Evidence.SELF_CLAIMED:
             kinds.append(CaseKind.NO_RELATIONSHIP)

@@ -51,20 +51,38 @@ def take(guarded: Guarded, located: Located, restricts: Callable[[Item], bool]) 
     `restricts`: whether an item carries its source's own label of restriction; any source's is enough. Raises
     NumberReplaced, or NotFound where the register says that the number is nobody's: then nothing is released.
     """
-    register = next((answer for answer in guarded.answers if answer.source == located.register), None)
+    heard = _hear(guarded.answers, located, restricts)
+    if heard.register is not None:
+        if heard.standing.hold:
+            guarded.answers = [
+                one for one in guarded.answers if located.type_of(one.source) is not OrganisationType.GP_PRACTICE
+            ]
+        _account(heard.register, heard.said, heard.standing.hold, located, guarded.answers)
+    return heard.standing
+
+
+def so_far(answers: Iterable[Answer], located: Located, restricts: Callable[[Item], bool]) -> Standing | None:
+    """The same before everybody has answered, and without a change to any Answer; None until the register has."""
+    heard = _hear(answers, located, restricts)
+    return None if located.register and heard.register is None else heard.standing
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    register: Answer | None
+    said: Said | None
+    standing: Standing
+
+
+def _hear(answers: Iterable[Answer], located: Located, restricts: Callable[[Item], bool]) -> _Heard:
+    answers = list(answers)
+    register = next((answer for answer in answers if answer.source == located.register), None)
     if register is not None:
         _require_number_in_force(register, located.look.nhs_number)
     said = said_by(register, located.look.nhs_number) if register is not None else None
-    hold = _hold(guarded.answers, located, said, restricts)
-    if register is None:
-        return Standing(located.register, hold=hold)
-    if hold:
-        guarded.answers = [
-            one for one in guarded.answers if located.type_of(one.source) is not OrganisationType.GP_PRACTICE
-        ]
-    _account(register, said, hold, located, guarded.answers)
+    hold = _hold(answers, located, said, restricts)
     practice = next(iter(said.practices)) if said and len(said.practices) == 1 and not hold else None
-    return Standing(located.register, practice, hold)
+    return _Heard(register, said, Standing(located.register, practice, hold))
 
 
 def _hold(

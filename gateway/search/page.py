@@ -116,6 +116,10 @@ class Pager:
             links.append(Link("next", self._cursor(query, Position(after, said), bound_to)))
         return Page(query, items, len(found), tuple(links))
 
+    def unpaged(self, query: Query, found: Sequence[AnyShown], bound_to: str) -> Page[AnyShown]:
+        """All matches, for an answer that has no pages."""
+        return Page(query, tuple(found), len(found), (Link("self", self._self(query, bound_to)),))
+
     def _self(self, query: Query, bound_to: str) -> str:
         if query.position:
             return self._cursor(query, query.position, bound_to)

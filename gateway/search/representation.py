@@ -1,4 +1,4 @@
-"""Is FHIR JSON what the client takes? `_format` beats the Accept header (FHIR R4, RESTful API, Content Types)."""
+"""Is FHIR JSON what the client takes, or a stream? `_format` beats the Accept header (FHIR R4, RESTful API, Content Types)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from gateway.errors import NotAcceptable
 
 _OURS: Final = (("application", "fhir+json"), ("application", "json"))
+EVENT_STREAM: Final = "text/event-stream"
 _FORMATS: Final = frozenset({"json", "application/json", "application/fhir+json"})
 _QUALITY: Final = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _VERSIONS: Final = frozenset({"4.0", "4.0.1"})
@@ -32,9 +33,19 @@ def check_accept(accept: str | None, format_given: str | None = None) -> None:
         raise NotAcceptable(_TOLD, rule="representation.accept", expression="http.Accept")
 
 
-def _quality(accept: str, ours: tuple[str, str]) -> float:
-    """The quality that the most specific matching range gives one of our types (RFC 9110, 12.5.1)."""
-    best, quality = -1, 0.0
+def prefers_stream(accept: str | None, format_given: str | None = None) -> bool:
+    """True where the client names an event stream and would rather have it than JSON. What merely allows everything
+    asks for no stream."""
+    if accept is None or format_given is not None:
+        return False
+    named = [_stated(parameters) for media, parameters in map(_media, accept.split(",")) if media == EVENT_STREAM]
+    return bool(named) and max(named) > max(_quality(accept, ours, least=1) for ours in _OURS)
+
+
+def _quality(accept: str, ours: tuple[str, str], *, least: int = 0) -> float:
+    """The quality that the most specific matching range gives one of our types (RFC 9110, 12.5.1). `least`: 1 leaves
+    out what allows everything."""
+    best, quality = least - 1, 0.0
     for piece in accept.split(","):
         media, parameters = _media(piece)
         kind, _, subtype = media.partition("/")

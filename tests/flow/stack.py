@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from connectors.fhir_r4 import sandbox
@@ -56,6 +57,7 @@ class Stack:
     """What a test holds of a running gateway."""
 
     client: httpx2.AsyncClient
+    app: FastAPI
     demo: Demo
     sandboxes: Mapping[str, Sandbox]
     parts: Parts
@@ -150,6 +152,10 @@ def shipped(*, canaries: bool = True) -> dict[str, Sandbox]:
     }
 
 
+def _as_it_is(_: str, connector: Connector) -> Connector:
+    return connector
+
+
 @asynccontextmanager
 async def running(
     data: Path,
@@ -158,6 +164,7 @@ async def running(
     without: frozenset[str] = frozenset(),
     others: Mapping[str, Sandbox] | None = None,
     instead: Mapping[str, Connector] | None = None,
+    around: Callable[[str, Connector], Connector] = _as_it_is,
     audit_transport: Transport | None = None,
     ehr: Launcher | None = None,
     **settings: Any,
@@ -165,7 +172,8 @@ async def running(
     """A gateway with its data in `data`; settings as given, else the demo's.
 
     `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
-    and in place of the usual ones. `instead`: connectors in place of those to a sandbox. `audit_transport`: the network
+    and in place of the usual ones. `instead`: connectors in place of those to a sandbox; `around`: what is put around
+    each connector, by ODS code. `audit_transport`: the network
     towards an external audit repository. `ehr`: the EHR that may launch the viewer, as far as the settings register it.
     """
     key_file = data / "master.key"
@@ -180,8 +188,9 @@ async def running(
 
     def connected(entry: Organisation) -> Connector:
         if entry.ods in given_connectors:
-            return given_connectors[entry.ods]
-        return connect(entry, transport=Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods])))
+            return around(entry.ods, given_connectors[entry.ods])
+        transport = Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods]))
+        return around(entry.ods, connect(entry, transport=transport))
 
     given = {
         "profile": "demo",
@@ -209,7 +218,7 @@ async def running(
             event_hooks={"response": [answers]},
         ) as client,
     ):
-        yield Stack(client, demo, sandboxes, app.state.parts, data, answers, provider=provider)
+        yield Stack(client, app, demo, sandboxes, app.state.parts, data, answers, provider=provider)
 
 
 def _fetching(demo: Demo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:
