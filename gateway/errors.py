@@ -29,7 +29,7 @@ rule, or the stable name of the check, that decided.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class GatewayError(Exception):
@@ -189,9 +189,12 @@ class CutShort(GatewayError):
     code = "incomplete"
 
 
+CUT_SHORT: Final = "live.cut-short"
+
+
 def cut_short() -> CutShort:
     """The rest of a live look, which nobody waits for."""
-    return CutShort("The rest was not sent, since the connection was closed.", rule="live.cut-short")
+    return CutShort("The rest was not sent, since the connection was closed.", rule=CUT_SHORT)
 
 
 class NobodyAnswered(GatewayError):

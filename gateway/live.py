@@ -216,8 +216,8 @@ def _denies(item: Item) -> bool:
 
 
 def _drop_generated_narrative(item: Item) -> None:
-    """It says nothing that the resource doesn't (R4, Narrative.status), and could tell where the patient lives: with it,
-    hardly anything could go out before everybody has answered. Any other narrative stays, and its item waits."""
+    """It says nothing that the resource doesn't (R4, Narrative.status), and could tell where the patient lives: with
+    it, hardly anything could go out before everybody has answered. Any other narrative stays, and its item waits."""
     text = item.resource.get("text")
     if isinstance(text, dict) and text.get("status") == "generated":
         del item.resource["text"]

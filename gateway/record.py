@@ -25,14 +25,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from anyio import CancelScope
-
 from gateway import guard, release
-from gateway.authority import ByLaw, ByPermission, lawful_of, permission_of
+from gateway.authority import ByLaw, ByPermission
 from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
 from gateway.choice.refusals import opted_out_under_another_number
-from gateway.errors import AuditUnavailable, GatewayError, NumberReplaced, OptedOut, cut_short
+from gateway.errors import NumberReplaced, OptedOut
 from gateway.fair_use.count import Use
 from gateway.known import require_patient
 from gateway.live import Early, Live
@@ -40,9 +38,9 @@ from gateway.looking import Looking, Written
 from gateway.register.standing import Standing, so_far, take
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from connectors.sdk.model import Answer, Section
+    from connectors.sdk.model import Answer
     from gateway.audit.journal import Journal
     from gateway.audit.row import Row
     from gateway.authority import Way
@@ -55,7 +53,6 @@ if TYPE_CHECKING:
     from gateway.fair_use.entrance import Entrance
     from gateway.fan_out import FanOut
     from gateway.locate import Locator, Look
-    from gateway.manifest import ManifestLine
     from gateway.merge import Merger, Record
     from gateway.shadow.watch import Shadow
     from gateway.shown import Part, Rendered, Shown
@@ -94,7 +91,7 @@ class LiveQuestion(Asking, Protocol):
 
     def part(self, part: Part) -> Rendered:
         """Step 10 for one part: its bytes, as they go out, and the items that are in them. What isn't among them comes
-        again with the next part; a part before the last that holds none is neither released nor sent."""
+        again with the last part; a part before that which holds none is neither released nor sent."""
         ...
 
 
@@ -138,7 +135,7 @@ class Records:
         async with self._begun(presented, question, way) as looking:  # 1 to 5
             live = Live(self.merger, self.view, looking)
             calls = self.fan_out.coming(looking.located.asks, looking.follow)
-            async with self._unless_cut_short(looking, question), calls as coming:
+            async with looking.written.unless_cut_short(), calls as coming:
                 while coming.waiting:
                     live.take(self._guarded(looking, await coming.next()))  # 6 and 7, of those that came
                     early = await self._early(looking, live, coming.waiting)  # 8 and 9, as far as that is settled
@@ -164,7 +161,8 @@ class Records:
     @asynccontextmanager
     async def _begun(self, presented: Presented, question: Asking, way: Way) -> AsyncIterator[Looking]:
         caller = way.asking(await self._caller(presented, question))  # 1
-        async with self._audited(caller, question) as written, self.shadow.watching() as watch:
+        written = Written(self.journal, caller, question.request_id, question.door)
+        async with written.audited(), self.shadow.watching() as watch:
             look = question.look(caller)
             written.intent = await self.journal.intend(  # 2
                 caller, look.request_id, look.door, look.nhs_number, sections=look.sections
@@ -224,20 +222,13 @@ class Records:
         noticed = await self.alerts.notice(looking.caller, record, is_care=looking.way.is_care)  # before anything hides
         shown = self.view.of(record, looking.caller, looking.authority, looking.look)  # 9
         rendered = search(shown)  # 10
-        row = self._row(looking, shown, rendered, looking.look.sections, record.lines, looking.written.answers)
-        await self._release(looking, noticed, row)  # 11
+        await self._release(looking, noticed, looking.row(shown, rendered, record.lines))  # 11
         looking.watch.compare(record)
         return rendered
 
     async def _release_early(self, looking: Looking, early: Early, rendered: Rendered) -> None:
-        """Step 11 for one part: its row names the sections and the sources that are in it."""
-        lines = early.part.shown.manifest.lines
-        told = {line.source for line in lines}
-        answers = [answer for answer in looking.written.answers if answer.source in told]
-        sections = frozenset(item.section for item in rendered.items if item.section is not None)
         noticed = await self.alerts.notice(looking.caller, early.record, so_far=True)
-        row = self._row(looking, early.part.shown, rendered, sections, lines, answers)
-        await self._release(looking, noticed, row)
+        await self._release(looking, noticed, looking.row_of_part(early.part.shown, rendered))
 
     async def _release(self, looking: Looking, noticed: Noticed, row: Row) -> None:
         await release.release(self.store, *noticed.onto(row))
@@ -246,74 +237,3 @@ class Records:
 
     async def _caller(self, presented: Presented, question: Asking) -> Caller:
         return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)
-
-    def _row(
-        self,
-        looking: Looking,
-        shown: Shown,
-        rendered: Rendered,
-        sections: frozenset[Section],
-        lines: Iterable[ManifestLine],
-        answers: Iterable[Answer],
-    ) -> Row:
-        return release.release_row(
-            self.journal,
-            looking.caller,
-            looking.look.request_id,
-            looking.look.door,
-            looking.look.nhs_number,
-            permission=permission_of(looking.authority),
-            lawful=lawful_of(looking.authority),
-            intent=looking.written.intent,
-            policy_hash=shown.policy_hash,
-            items=rendered.items,
-            sent=rendered.sent,
-            lines=lines,
-            answers=answers,
-            in_shadow=looking.watch.asked,
-            sections=sections,
-            withheld=shown.withheld,
-            outlined=shown.outlined,
-            alarms=looking.written.alarms,
-            total=rendered.total,
-        )
-
-    @asynccontextmanager
-    async def _audited(self, caller: Caller, question: Asking) -> AsyncIterator[Written]:
-        """Whatever ends the look other than an answer is a row too, with the alarms that were raised until then."""
-        written = Written()
-        try:
-            yield written
-        except AuditUnavailable:
-            raise
-        except GatewayError as error:
-            await self._refused(error, caller, question, written)
-            raise
-        except Exception as error:
-            fault = GatewayError(
-                "Something went wrong here, and was noted. Try again.", rule="fault", detail=type(error).__name__
-            )
-            await self._refused(fault, caller, question, written)
-            raise
-
-    @asynccontextmanager
-    async def _unless_cut_short(self, looking: Looking, question: Asking) -> AsyncIterator[None]:
-        """Whoever asked went away before all had come: that is a row, whatever ends the request."""
-        try:
-            yield
-        except (asyncio.CancelledError, GeneratorExit):
-            with CancelScope(shield=True):
-                await self._refused(cut_short(), looking.caller, question, looking.written)
-            raise
-
-    async def _refused(self, error: GatewayError, caller: Caller, question: Asking, written: Written) -> None:
-        await self.journal.refuse(
-            error,
-            caller,
-            question.request_id,
-            question.door,
-            nhs_number=written.nhs_number,
-            intent=written.intent or None,
-            sources=release.source_lines((), written.answers),
-            alarms=written.alarms,
-        )

@@ -26,6 +26,8 @@ from gateway.store.interface import Kept
 SHOWING: Final = frozenset({Kind.RELEASE, Kind.DISCLOSURE, Kind.PERSON_ANSWERED})
 """Rows behind which resources left."""
 _CLINICAL: Final = frozenset(SECTION_OF_TYPE) | SUPPORTING_TYPES
+_DATA: Final = b"data: "
+"""How the line of an event begins that holds its resource. No JSON begins so."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -53,8 +55,13 @@ class Found:
 
 
 def read_resources(content: bytes) -> list[Resource]:
-    """The resources of a file: one by itself, those of a Bundle, or those of every answer in a batch-response. Raises
-    NotReadable."""
+    """The resources of a file: one by itself, those of a Bundle, those of every answer in a batch-response, or those of
+    every event in an event stream. Raises NotReadable."""
+    events = [line.removeprefix(_DATA) for line in content.splitlines() if line.startswith(_DATA)]
+    return [resource for each in events or [content] for resource in _read(each)]
+
+
+def _read(content: bytes) -> list[Resource]:
     try:
         node = json.loads(
             content.decode("utf-8-sig"), object_pairs_hook=_distinct, parse_float=Decimal, parse_constant=_no_constant

@@ -24,7 +24,9 @@ _WORDS: Final = {
 
 def shown(
     request_id: Annotated[str, typer.Argument(help="The X-Request-ID of the answer.")],
-    file: Annotated[Path, typer.Argument(help="A resource as JSON, or a Bundle as it was received.")],
+    file: Annotated[
+        Path, typer.Argument(help="A resource as JSON, or a Bundle or an event stream as it was received.")
+    ],
     key_file: Annotated[Path, typer.Option(help="The master key: without it nothing can be held against a digest.")],
     data: Annotated[Path | None, typer.Option(help="The gateway's data folder.")] = None,
     database: Annotated[str | None, typer.Option(help="Or its PostgreSQL URL.")] = None,

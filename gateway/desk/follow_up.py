@@ -79,7 +79,7 @@ class FollowUp:
         return opened
 
     async def _deal_with(self, row: Row) -> bool:
-        if row.patient is None or await self._is_shown_elsewhere(row) or await self._is_judged(row):
+        if row.patient is None or await self._is_judged_elsewhere(row) or await self._is_judged(row):
             return False
         now = self._clock()
         written = msgspec.structs.replace(_about(row), at=now)
@@ -88,7 +88,8 @@ class FollowUp:
             case, msgspec.structs.replace(written, cases=[case.id], bound=bound_to(case))
         )
 
-    async def _is_shown_elsewhere(self, row: Row) -> bool:
+    async def _is_judged_elsewhere(self, row: Row) -> bool:
+        """Whether another look shows a relationship, or this one went on in further parts that could tell."""
         who, after = row.who, 0
         while who is not None:
             page = await self._store.rows(
@@ -101,7 +102,7 @@ class FollowUp:
                 after=after,
                 limit=_PAGE,
             )
-            if any(kept.row.relationship in _SHOWN for kept in page):
+            if any(kept.row.relationship in _SHOWN or _is_end_of(row, kept.row) for kept in page):
                 return True
             if len(page) < _PAGE:
                 return False
@@ -127,6 +128,12 @@ class FollowUp:
                 return False
             after = page[-1][0]
         return False
+
+
+def _is_end_of(part: Row, other: Row) -> bool:
+    """Whether the other row ends the look of which this is a part: what that one says was judged on the whole."""
+    same = part.intent is not None and other.intent == part.intent
+    return same and other.relationship not in ("", Evidence.NOT_ASKED)
 
 
 def _one_of_each(page: list[Kept]) -> list[Kept]:

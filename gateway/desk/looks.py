@@ -20,7 +20,8 @@ _RELEASED: Final = frozenset({Kind.RELEASE})
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Rows in order. `more`: there are others, which a search of the audit finds."""
+    """Rows in order, of a look in parts the last one: the others are found by its request id. `more`: there are other
+    looks, which a search of the audit finds."""
 
     rows: tuple[Kept, ...]
     more: bool
@@ -42,7 +43,8 @@ async def looks(store: JournalStore, file: CaseFile) -> Looks:
     )
     basis = Basis.BEST_INTERESTS.value if in_best_interests else None
     rows = [kept for kept in found[:MOST] if _is_about(kept, case.caller, basis)]
-    return Looks(tuple(rows), len(found) > MOST)
+    last = {kept.row.intent or -kept.seq: kept for kept in rows}
+    return Looks(tuple(sorted(last.values(), key=lambda kept: kept.seq)), len(found) > MOST)
 
 
 def _until(file: CaseFile) -> datetime | None:

@@ -48,6 +48,10 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "fault": ("The gateway itself failed.", _TRY_AGAIN),
     "no-audit-no-data": ("The journal couldn't be written, so nothing was shown.", _TRY_AGAIN),
+    "live.cut-short": (
+        "Whoever asked went away before all of the record had come; what had been released by then stays listed.",
+        "Asking again, which is another look.",
+    ),
     "filter.misplaced": (
         "The organisation's connector put it under a section that isn't its own, so no rule could judge it.",
         "The connector mended.",
@@ -111,6 +115,7 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "The launch from the caller's own system couldn't be accepted.",
         "A new launch, by a system that is registered, for a patient with an NHS number.",
     ),
+    "live": ("The event stream was not asked for as it must be.", _MEND),
     "nhs-number": ("What was given is no NHS number.", "The right NHS number, checked with the patient."),
     "permission": ("The permission was not asked for as it must be.", _MEND),
     "register": ("The national register couldn't say who the patient is.", _TRY_AGAIN),

@@ -1,4 +1,4 @@
-"""Is FHIR JSON what the client takes, or a stream? `_format` beats the Accept header (FHIR R4, RESTful API, Content Types)."""
+"""Is FHIR JSON what the client takes, or a stream? `_format` beats Accept (FHIR R4, RESTful API, Content Types)."""
 
 from __future__ import annotations
 

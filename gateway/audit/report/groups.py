@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.audit.row import Kind, Row
+from gateway.errors import CUT_SHORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,19 @@ class Group:
     """Rows of one event, in order: `rows` says what, `numbers` are the patient's own numbers of all of them.
 
     An erased stretch has no rows. `intent` is the row that announced a look; it is first among `rows` where nothing
-    came of it, and left out otherwise, since what came says the same and more.
+    came of it, and left out otherwise, since what came says the same and more. `is_rest`: it's what became of the rest of a
+    look of which something was shown.
     """
 
     numbers: tuple[int, ...]
     rows: tuple[Row, ...]
     intent: Row | None = None
+    is_rest: bool = False
 
 
 _ENDS: Final = frozenset({Kind.RELEASE, Kind.DISCLOSURE, Kind.SOURCE_TRIED})
-"""What shows something: several of one intent (a record that comes in parts) are one look."""
+"""What shows something: several of one intent (a record that comes in parts) are one look. That whoever looked went
+away before its last part is no refusal, and belongs to it."""
 
 
 def grouped(rows: Iterable[Numbered]) -> list[Group]:
@@ -66,12 +70,14 @@ def _groups(thread: Sequence[Numbered]) -> list[Group]:
     if not ends:
         return [Group((first.number,), (first.row,), first.row)]
     shown = [one for one in ends if one.row is not None and one.row.kind in _ENDS]
+    if shown:
+        shown += [one for one in ends if one.row is not None and one.row.rule == CUT_SHORT]
     others = [one for one in ends if one not in shown]
     leading = shown or [others.pop(0)]
-    return [_group(leading, first), *(_group([one]) for one in others)]
+    return [_group(leading, first), *(_group([one], is_rest=bool(shown)) for one in others)]
 
 
-def _group(ones: Sequence[Numbered], intent: Numbered | None = None) -> Group:
+def _group(ones: Sequence[Numbered], intent: Numbered | None = None, *, is_rest: bool = False) -> Group:
     numbers = sorted(one.number for one in ([intent, *ones] if intent else ones))
     rows = tuple(one.row for one in ones if one.row is not None)
-    return Group(tuple(numbers), rows, intent.row if intent else None)
+    return Group(tuple(numbers), rows, intent.row if intent else None, is_rest)

@@ -99,8 +99,11 @@ def _permission(row: Row, context: Context) -> tuple[str, Asked]:
 
 def _looked(group: Group, context: Context) -> Told:
     row, saw = group.rows[0], _seen(group.rows)
-    why, link, (permission, asked) = _why(row), words.LINKS.get(row.relationship, ""), _permission(row, context)
-    text = f"{name_of(row)} looked at your record. {_saw(saw, row)} {why} {link} {permission}"
+    last = [one for one in group.rows if one.kind is Kind.RELEASE][-1]  # of a look in parts it says what the whole says
+    cut = [words.refused_because(one.rule) for one in group.rows if one.kind is Kind.REFUSAL]
+    rest = f" The rest was not shown, because {cut[0]}." if cut else ""
+    why, link, (permission, asked) = _why(row), words.LINKS.get(last.relationship, ""), _permission(row, context)
+    text = f"{name_of(row)} looked at your record. {_saw(saw, last)}{rest} {why} {link} {permission}"
     return {
         "what": What.LOOKED, "text": text, "why": why, "link": link, "permission": permission, "asked": asked,
         "saw": saw,
@@ -118,7 +121,8 @@ def _started(group: Group, context: Context) -> Told:
 def _refused(group: Group, _: Context) -> Told:
     row = group.rows[0]
     because = words.refused_because(row.rule)
-    text = f"{name_of(row)} {attempted(row)}. They were not shown anything, because {because}."
+    what = "any more of it" if group.is_rest else "anything"
+    text = f"{name_of(row)} {attempted(row)}. They were not shown {what}, because {because}."
     return {"what": What.REFUSED, "text": text, "refused_because": because}
 
 

@@ -91,6 +91,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "signin": "we could not be sure who they were",
     "static": _WRONG_QUESTION,
     "launch": "we could not be sure who they were",
+    "live": _WRONG_QUESTION,
+    "live.cut-short": "they went away before it had come",
     "session": "they had to sign in again",
     "type": _JOB,
     "viewer": _WRONG_QUESTION,

@@ -25,6 +25,7 @@ from gateway.choice.model import Channel, Choice, StatedBy
 from gateway.choice.reasons import ReasonCode
 from gateway.desk.model import CaseKind, CaseStatus
 from gateway.disclosure.model import LawfulBasis
+from gateway.errors import CUT_SHORT
 from gateway.release import SUPPORTING
 from tests.unit.report.world import DOCTOR, GP, OFFICER, START, World
 
@@ -95,6 +96,21 @@ def test_a_look_that_comes_in_parts_is_one_line_and_its_end_another() -> None:
     assert second.what is What.STARTED
     assert second.text.endswith("started to look at your record. Nothing was shown.")
     assert refusal.what is What.REFUSED
+    assert refusal.text.endswith("They were not shown any more of it, because you had opted out.")
+
+
+def test_who_goes_away_before_the_last_part_has_looked_once_and_was_not_stopped() -> None:
+    events = lines(
+        row(Kind.INTENT),
+        row(Kind.RELEASE, intent=1, basis="patient-agreed", seen={"medicines": 2}, relationship="not-asked"),
+        row(Kind.RELEASE, intent=1, basis="patient-agreed", seen={"results": 1}, relationship="attendance"),
+        row(Kind.REFUSAL, intent=1, rule=CUT_SHORT, status=499),
+    )
+    [look] = events
+    assert (look.what, look.rows) == (What.LOOKED, (1, 2, 3, 4))
+    assert "They saw your medicines (2 entries) and your test results (1 entry). The rest was not shown" in look.text
+    assert look.link == "You were being seen there."
+    assert glance(events, is_all=True)[3].answer == ("No. Nobody was stopped.",)
 
 
 def test_an_end_whose_beginning_is_about_nobody_is_a_line_of_its_own() -> None:
