@@ -66,9 +66,7 @@ class Live:
     def take(self, guarded: Guarded) -> None:
         """Answers have come."""
         for answer in guarded.answers:
-            self._sealed[answer.source] = sealed = self._merger.sealed(answer, self._looking.look.nhs_number)
-            for item in sealed:
-                _drop_generated_narrative(item)
+            self._sealed[answer.source] = self._merger.sealed(answer, self._looking.look.nhs_number)
         self.guarded.answers += guarded.answers
         self.guarded.alarms += guarded.alarms
         self._new += guarded.answers
@@ -199,8 +197,7 @@ class _Ways:
         return self._view.left(record, self._judged(record), self._looking.caller, self._looking.look).items
 
     def _lines(self, record: Record, practice: str | None) -> tuple[ManifestLine, ...]:
-        record.registered_practice = practice
-        return self._view.lines(record, self._judged(record))
+        return self._view.lines(record, self._judged(replace(record, registered_practice=practice)))
 
     def _judged(self, record: Record) -> Judged:
         return self._view.judged(record, self._looking.caller, self._looking.authority)
@@ -215,17 +212,15 @@ def _denies(item: Item) -> bool:
     return item.section is Section.ALLERGIES and is_no_known_allergy(item)
 
 
-def _drop_generated_narrative(item: Item) -> None:
-    """It says nothing that the resource doesn't (R4, Narrative.status), and could tell where the patient lives: with
-    it, hardly anything could go out before everybody has answered. Any other narrative stays, and its item waits."""
-    text = item.resource.get("text")
-    if isinstance(text, dict) and text.get("status") == "generated":
-        del item.resource["text"]
-
-
 def _copied(item: Item) -> Item:
-    """A Patient's resource is changed by the merge, any other's isn't any more."""
-    copied = copy(item)
+    """As it may go out early, with a resource of its own where the merge would change it: a Patient's.
+
+    A generated narrative stays behind. It says nothing that the resource doesn't (R4, Narrative.status), and it could
+    tell where the patient lives: with it, hardly anything could go out early. Any other one stays, and its item waits.
+    """
+    copied, text = copy(item), item.resource.get("text")
     if item.section is Section.DEMOGRAPHICS:
         copied.resource = dict(item.resource)
+    elif isinstance(text, dict) and text.get("status") == "generated":
+        copied.resource = {name: value for name, value in item.resource.items() if name != "text"}
     return copied

@@ -30,7 +30,7 @@ from gateway.locate import Look
 from gateway.search import find
 from gateway.search.include import referred
 from gateway.search.page import Page
-from gateway.search.query import Query, Summary
+from gateway.search.query import Query
 from gateway.search.representation import EVENT_STREAM, prefers_stream
 from gateway.shown import Part, Rendered
 
@@ -86,13 +86,12 @@ class Everything:
         return self.bundled.request_id
 
     def look(self, caller: Caller) -> Look:
-        """See Asking. Raises NotSupported for what only a whole answer can be: pages, and a count."""
+        """See Asking. Raises NotSupported for what only a whole answer has: pages."""
         look = self.bundled.look(caller)
         query = self.query
-        if query.position is not None or query.count is not None or query.summary is Summary.COUNT:
+        if query.position is not None or query.count is not None:
             raise NotSupported(
-                "An event stream has no pages and no count: leave out `_count`, `_cursor` and `_summary=count`, or ask "
-                "for FHIR JSON.",
+                "An event stream has no pages: leave out `_count` and `_cursor`, or ask for FHIR JSON.",
                 rule="live.pages",
                 expression="http._count",
             )

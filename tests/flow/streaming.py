@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.types import Message
 
 from connectors.sdk.connector import Connector
+from connectors.sdk.errors import SourceError
 from connectors.sdk.model import Answer, Ask
 from tests.flow.stack import Stack
 
@@ -21,20 +22,21 @@ STREAM = "text/event-stream"
 
 @dataclass
 class Held:
-    """A connector whose answer waits until it's let go. `asked` is how often it was; `cut` how often nobody waited."""
+    """A connector whose answer waits until it's let go, or `fails`. `cut` is how often nobody waited any more."""
 
     inner: Connector
+    fails: SourceError | None = None
     go: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: int = 0
     cut: int = 0
 
     async def ask(self, ask: Ask) -> Answer:
-        self.asked += 1
         try:
             await self.go.wait()
         except asyncio.CancelledError:
             self.cut += 1
             raise
+        if self.fails is not None:
+            raise self.fails
         return await self.inner.ask(ask)
 
     async def aclose(self) -> None:
@@ -61,6 +63,7 @@ class Holding:
     def hold_again(self) -> None:
         for one in self.held.values():
             one.go.clear()
+            one.fails, one.cut = None, 0
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,20 @@ class Event:
 
 
 class Open:
-    """One answer under way."""
+    """One answer under way. `all` is what was read of it; every event is held against R4. `reads`, where it is set, is
+    how the client takes each piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
         self.status = 0
         self.headers: dict[str, str] = {}
         self.raw = b""
+        self.all = b""
         self._came: asyncio.Queue[Message | None] = asyncio.Queue()
         self._gone = asyncio.Event()
         self._asked = False
         self._body = b""
-        self.reads: Callable[[], Any] | None = None
+        self.reads: Callable[[], Awaitable[object]] | None = None
         self.task: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
@@ -108,6 +114,8 @@ class Open:
             return None
         text, _, self.raw = self.raw.partition(b"\n\n")
         lines = dict(line.split(": ", 1) for line in text.decode().splitlines())
+        self._stack.answers.hold(lines["data"].encode())
+        self.all += text + b"\n\n"
         return Event(lines["event"], lines.get("id", ""), json.loads(lines["data"]))
 
     async def events(self) -> list[Event]:
@@ -152,7 +160,7 @@ async def streaming(
         "root_path": "", "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
         "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8000), "state": {},
     }  # fmt: skip
-    answer = Open()
+    answer = Open(stack)
     answer.task = asyncio.create_task(stack.app(scope, answer.receive, answer.send))
     answer.task.add_done_callback(answer.over)
     try:

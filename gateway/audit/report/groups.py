@@ -24,8 +24,8 @@ class Group:
     """Rows of one event, in order: `rows` says what, `numbers` are the patient's own numbers of all of them.
 
     An erased stretch has no rows. `intent` is the row that announced a look; it is first among `rows` where nothing
-    came of it, and left out otherwise, since what came says the same and more. `is_rest`: it's what became of the rest of a
-    look of which something was shown.
+    came of it, and left out otherwise, since what came says the same and more. `is_rest`: it's what became of the
+    rest of a look of which something was shown.
     """
 
     numbers: tuple[int, ...]
