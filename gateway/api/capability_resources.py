@@ -40,7 +40,8 @@ EVERYTHING: Final = Operation(
     "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     "By GET, or by POST with Parameters. start and end are dates of care: what began before and still stands is in, "
     "and so is what gives no date. _since is when a source last changed an item; what doesn't say so is in. _type and "
-    "_count as in R4. The answer says which of these limit it. Other parameters are refused.",
+    "_count as in R4. The answer says which of these limit it. Other parameters are refused. With Accept: "
+    "text/event-stream it answers part by part, as the sources do; then _count is refused too.",
 )
 SUMMARY: Final = Operation(
     "summary",

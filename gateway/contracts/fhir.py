@@ -13,6 +13,7 @@ from gateway.api.http import FHIR_JSON, FORM
 from gateway.contracts.answers import BEARER, SIGNED_IN, refusals, responses, shown
 from gateway.contracts.parameters import as_form, id_of, listed, named
 from gateway.contracts.schemas import BUNDLE, PARAMETERS, STATEMENT, components, reference
+from gateway.search.representation import EVENT_STREAM
 from gateway.search.table import EVERYTHING_PARAMS, READ_PARAMS
 
 Json = dict[str, Any]
@@ -30,6 +31,11 @@ _GIVES: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = MappingProxyType(
         "everything": ("The patient's whole record, as far as the caller may see it, page by page", _SEARCH),
         "summary": ("An International Patient Summary: a document; an empty section says why it is", _READ),
     }
+)
+_STREAMED: Final = frozenset({"everything"})
+_EVENTS: Final = (
+    "`part` events as sources answer, then one `complete`, or one `stopped`. The data of each is FHIR JSON on one line: "
+    "a Bundle, of `stopped` an OperationOutcome."
 )
 _OWN: Final = (*SIGNED_IN, 400, 404, 406, 410)
 """Consents and AuditEvents are the gateway's own: no source is asked for them, and no number can be replaced."""
@@ -169,9 +175,16 @@ def _operation(name: str, listing: Json) -> Door:
         **_signed_in(f"{code}{name}", gives, name),
         "description": listing.get("documentation", ""),
         "parameters": [id_of(name), *named(OPERATION_PARAMS[code])],
-        "responses": {"200": shown(gives, BUNDLE, of_sources=True), **refusals(statuses)},
+        "responses": {"200": _given(code, gives), **refusals(statuses)},
     }
     return Door("get", f"{BASE}/{name}/{{id}}/${code}", operation)
+
+
+def _given(code: str, gives: str) -> Json:
+    answer = dict(shown(gives, BUNDLE, of_sources=True))
+    if code in _STREAMED:
+        answer["content"] = {**answer["content"], EVENT_STREAM: {"schema": {"type": "string", "description": _EVENTS}}}
+    return answer
 
 
 def _post_operation(name: str, listing: Json) -> Door:
