@@ -187,7 +187,7 @@ class _Ways:
         return record
 
     def _restricted(self) -> Record:
-        record = self._record(self._practices()[0])
+        record = self._record(None)  # nobody vouches for the practice of a restricted patient (`register.standing`)
         record.standing = replace(self._standing, hold=Hold.SENSITIVE)
         record.items = [item for item in record.items if not _denies(item)]
         record.index = {reference_of(item): item for item in record.items}

@@ -19,13 +19,14 @@ from gateway.guard import Guarded
 from gateway.manifest import ManifestLine
 from gateway.patient_names import HISTORY, own_url
 from gateway.register.standing import Standing
-from gateway.sealed import Sealer
+from gateway.sealed import Sealer, is_sealed
 from gateway.search.dates import BEGINNING, beginning
 from gateway.search.tokens import values
 
 _UNDATED: Final = BEGINNING - 1
 SOURCE_URI: Final = "https://directory.spineservices.nhs.uk/STU3/Organization/"
 _REGISTERS: Final = frozenset({OrganisationType.NATIONAL_SERVICE})
+_NOWHERE: Final = "urn:connect-care:nowhere"
 _NONE: Final[frozenset[Section]] = frozenset()
 _NO_REGISTER: Final = Standing()
 _SECTION_ORDER: Final = {section: place for place, section in enumerate(Section)}
@@ -188,7 +189,8 @@ def _own_references(items: Iterable[Item], sealed: Mapping[str, str], address: s
 
 
 def _rewrite(item: Item, own: Mapping[str, str], includes: frozenset[str]) -> None:
-    """Point references at sealed ids. What points elsewhere is left for the policy filter, which removes it.
+    """Point references at sealed ids. What points elsewhere is left for the policy filter, which removes it; where it
+    looks like a sealed id, so that it can't lead to another source's item: no source may label or join another's.
 
     A supporting resource is followed from an element only where the source sends its targets along with every item of
     the type. Otherwise it could be here because a hidden item brought it, and would tell of that.
@@ -200,6 +202,8 @@ def _rewrite(item: Item, own: Mapping[str, str], includes: frozenset[str]) -> No
             continue
         sealed = own.get(target) or own.get(HISTORY.sub("", target))
         if sealed is None:
+            if is_sealed(target.rpartition("/")[2]) and target not in own.values():
+                reference["reference"] = _NOWHERE
             continue
         if sealed.partition("/")[0] in SUPPORTING_TYPES:
             if explained is None:

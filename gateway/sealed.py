@@ -45,6 +45,11 @@ class Unsealable(ValueError):
     """The text was not sealed by this gateway, or was altered since."""
 
 
+def is_sealed(text: str) -> bool:
+    """True for what has the form of a sealed id, whoever made it."""
+    return len(text) == SEALED_LENGTH and _SEALED_ID.fullmatch(text) is not None
+
+
 def load_master_key(path: Path, *, closed: bool = False) -> bytes:
     """Read the master key: 32 bytes in hexadecimal. Raises ValueError with what to do where it isn't that.
 

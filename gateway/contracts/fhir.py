@@ -34,8 +34,8 @@ _GIVES: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = MappingProxyType(
 )
 _STREAMED: Final = frozenset({"everything"})
 _EVENTS: Final = (
-    "`part` events as sources answer, then one `complete`, or one `stopped`. The data of each is FHIR JSON on one line: "
-    "a Bundle, of `stopped` an OperationOutcome."
+    "`part` events as sources answer, then one `complete`, or one `stopped`. The data of each is FHIR JSON on one "
+    "line: a Bundle, of `stopped` an OperationOutcome."
 )
 _OWN: Final = (*SIGNED_IN, 400, 404, 406, 410)
 """Consents and AuditEvents are the gateway's own: no source is asked for them, and no number can be replaced."""

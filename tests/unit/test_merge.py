@@ -642,3 +642,15 @@ def test_items_are_the_sources_own_objects() -> None:
     item: Item = an_item(TRUST, resource("Observation", "o"))
     answer = Answer(TRUST, Outcome.ANSWERED, [an_item(TRUST, patient()), item])
     assert any(one is item for one in merged(answer).items)
+
+
+def test_no_source_refers_to_another_sources_item_by_its_sealed_id() -> None:
+    """A client may have shown it one. It would put its own labels on the other's item, or stand beside it."""
+    of_trust = sealed(TRUST, "Observation", "o1")
+    record = merged(
+        answered(TRUST, patient(), resource("Observation", "o1", status="final")),
+        answered(COUNCIL, patient(), resource("Encounter", "e1", reasonReference=[{"reference": of_trust}])),
+    )
+    [encounter] = found(record, "Encounter")
+    assert of_trust in record.index
+    assert record.resolve(encounter["reasonReference"][0]) is None
