@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import NotAcceptable
-from gateway.search.representation import check_accept
+from gateway.search.representation import check_accept, prefers_stream
 
 TAKEN = [
     None,
@@ -54,3 +54,35 @@ def test_the_parameter_beats_the_header() -> None:
     check_accept("application/fhir+xml", "json")
     with pytest.raises(NotAcceptable):
         check_accept("application/json", "xml")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream",
+        "TEXT/Event-Stream; charset=utf-8",
+        "text/event-stream, */*",
+        "application/fhir+json;q=0.5, text/event-stream",
+        "application/*;q=0.1, text/event-stream;q=0.2",
+    ],
+)
+def test_a_stream_is_what_the_client_would_rather_have(accept: str) -> None:
+    assert prefers_stream(accept)
+    assert not prefers_stream(accept, "json")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        None,
+        "",
+        "*/*",
+        "text/*",
+        "application/fhir+json, text/event-stream",
+        "application/json, text/event-stream;q=0.9",
+        "text/event-stream;q=0, */*",
+        "text/event-stream;q=nonsense",
+    ],
+)
+def test_no_stream_is_given_to_who_did_not_ask_for_one(accept: str | None) -> None:
+    assert not prefers_stream(accept)

@@ -84,12 +84,15 @@ class Room:
         kinds: Iterable[CaseKind] = (),
         word: Evidence = Evidence.ATTENDANCE,
         request: str = "r-1",
+        intent: int | None = None,
     ) -> Row:
-        """A look on the patient's word, released with what was noticed; the row as it was handed over."""
+        """A look on the patient's word, released with what was noticed; the row as it was handed over. `intent`: of
+        which announced look it is a part."""
         permission = await self.agreed(caller, nhs_number)
         row, cases = (noticed or Noticed(word, tuple(kinds))).onto(
             self.row(permission, caller, nhs_number, request=request)
         )
+        row = msgspec.structs.replace(row, intent=intent or row.intent)
         await self.store.release(row, cases)
         return row
 

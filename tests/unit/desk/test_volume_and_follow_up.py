@@ -152,6 +152,17 @@ async def test_another_look_of_the_same_caller_may_bear_it_out(room: Room, word:
     assert await room.follow_up.catch_up() == 0
 
 
+@pytest.mark.parametrize(("last", "cases"), [(Evidence.NOT_ANSWERED, 0), (Evidence.NOT_CONNECTED, 0), (None, 1)])
+async def test_of_a_look_in_parts_the_last_one_says_what_the_whole_bears_out(
+    room: Room, last: Evidence | None, cases: int
+) -> None:
+    """Where that one never came, whoever went away early is noticed all the same."""
+    for word in [Evidence.NOT_ASKED, Evidence.NOT_ASKED, *([last] if last else [])]:
+        await room.look(word=word, intent=77)
+    room.now += GRACE + timedelta(seconds=1)
+    assert await room.follow_up.catch_up() == cases
+
+
 async def test_others_evidence_and_that_of_other_days_is_none(room: Room) -> None:
     room.now = MONDAY - timedelta(hours=13)
     await room.look()
