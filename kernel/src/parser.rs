@@ -37,7 +37,18 @@ impl<'a, 'py> Parser<'a, 'py> {
     pub fn new(py: Python<'py>, text: &'a str, tables: &'a Tables, outside: &'a Outside, most: usize) -> Self {
         let bytes = text.as_bytes();
         let systems = Systems::default();
-        Parser { py, text, bytes, at: 0, tables, outside, systems, found: None, said: HashMap::new(), resources_left: most }
+        Parser {
+            py,
+            text,
+            bytes,
+            at: 0,
+            tables,
+            outside,
+            systems,
+            found: None,
+            said: HashMap::new(),
+            resources_left: most,
+        }
     }
 
     /// The one value that the text is.
