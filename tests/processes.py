@@ -27,16 +27,25 @@ SECTIONS = (
 
 
 @contextmanager
-def process(state: Path, *command: str) -> Iterator[str]:
+def process(state: Path, *command: str, python: str = sys.executable) -> Iterator[str]:
     """A process that says in `state` that it is ready; it is ended when the block is left."""
-    child = subprocess.Popen([sys.executable, "-m", *command], stdin=subprocess.PIPE)
+    with told_process(state, *command, python=python) as (said, _):
+        yield said
+
+
+@contextmanager
+def told_process(
+    state: Path, *command: str, python: str = sys.executable, output: int | None = None
+) -> Iterator[tuple[str, int]]:
+    """The same, with its pid. `output` is where what it prints goes."""
+    child = subprocess.Popen([python, "-m", *command], stdin=subprocess.PIPE, stdout=output)
     try:
         until = time.monotonic() + 60
         while not state.exists():
             if child.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{command[0]} did not start")
             time.sleep(0.02)
-        yield state.read_text()
+        yield state.read_text(), child.pid
     finally:
         child.terminate()
         child.wait(timeout=10)
@@ -193,12 +202,25 @@ def children(pid: int) -> list[int]:
 
 def resident_mb(pid: int) -> float:
     """Resident memory of a process now."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int, key: str) -> float:
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(key))
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time that a process has used, all its threads together, to the nanosecond: CPUCLOCK_SCHED of Linux,
+    which `clock_getcpuclockid` makes of a pid in the same way."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def forget_peak(pid: int) -> None:
+    """From now on `peak_mb` tells of what comes."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that a process had since `forget_peak`, as the kernel kept it."""
+    return _status_mb(pid, "VmHWM")

@@ -35,15 +35,34 @@ _COUNTS = {
     "Immunization": 0.02,
     "CareTeam": 0.01,
 }
+_EVEN = (
+    *("AllergyIntolerance", "MedicationRequest", "Encounter", "Observation"),
+    *("DiagnosticReport", "Condition", "Immunization", "CareTeam"),
+)
+MIXES: dict[str, dict[str, float]] = {"usual": _COUNTS, "even": dict.fromkeys(_EVEN, 1 / len(_EVEN))}
+"""How many of each type there are: as in a record, or alike of eight types, so that eight searches are alike too."""
 
 
-def bundles(source: str, resources: int, *, seed: int = 7) -> dict[str, bytes]:
+def bundles(source: str, resources: int, *, seed: int = 7, mix: str = "usual") -> dict[str, bytes]:
     """By resource type, the searchset that the source answers with; `Patient` too. About 1.3 kB a resource."""
     rng = random.Random(f"{source}{seed}")
     made = {"Patient": [_patient(source)]}
-    for kind, share in _COUNTS.items():
+    for kind, share in MIXES[mix].items():
         made[kind] = [_resource(kind, source, number, rng) for number in range(max(1, round(resources * share)))]
     return {kind: _searchset(kind, entries) for kind, entries in made.items()}
+
+
+def everything(held: dict[str, bytes]) -> bytes:
+    """All of it as the answer to `$everything`."""
+    entries = [entry for body in held.values() for entry in json.loads(body)["entry"]]
+    bundle = json.loads(held["Patient"]) | {"total": len(entries), "entry": entries}
+    bundle["link"] = [{"relation": "self", "url": "http://source/fhir/Patient/x/$everything"}]
+    return json.dumps(bundle).encode()
+
+
+def clinical(resources: int, mix: str = "usual") -> int:
+    """How many resources a source of that size holds besides the Patient."""
+    return sum(max(1, round(resources * share)) for share in MIXES[mix].values())
 
 
 def _searchset(kind: str, entries: list[dict[str, Any]]) -> bytes:

@@ -6,7 +6,6 @@ are interleaved; what counts is the ratio of the large one to the small one.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -85,13 +84,13 @@ def world(folder: Path, issuer: str, count: int) -> Iterator[World]:
             yield World(running, around["control"])
 
 
-async def measure(worlds: dict[int, World], issuer: str) -> dict[str, Any]:
+async def measure(worlds: dict[int, World], issuer: str, rounds: int) -> dict[str, Any]:
     """The figures of every world, and the large one's by the small one's."""
     headers = {"Authorization": f"Bearer {await fetch_token(issuer, 'gp')}"}
     async with aiohttp.ClientSession() as session:
         for one in worlds.values():
             await _agree(session, one, headers)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for one in worlds.values():
                 await _round(session, one, headers)
         asked = {count: await _practices_asked(session, one, headers) for count, one in worlds.items()}
@@ -159,8 +158,8 @@ def _figures(one: World) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, issuer: str) -> dict[str, Any]:
+async def run(folder: Path, issuer: str, rounds: int = ROUNDS) -> dict[str, Any]:
     """Measure both worlds. Takes half a minute."""
     with ExitStack() as stack:
         worlds = {count: stack.enter_context(world(folder / f"practices-{count}", issuer, count)) for count in COUNTS}
-        return asyncio.run(measure(worlds, issuer))
+        return await measure(worlds, issuer, rounds)

@@ -1,6 +1,12 @@
 """A source as cheap as can be: canned bytes after a fixed delay, on a bare asyncio protocol.
 
-python -m tests.bench.source --name A --resources 100 --delay-ms 50 --state FILE
+    python -m tests.bench.source --name A --resources 100 --delay-ms 50 --state FILE
+        [--mix even] [--certificate FILE --key FILE]
+
+It answers searches, batches of them, and `$everything`. While it runs it takes orders, which aren't counted as calls:
+
+    GET /bench/calls            how many calls came since this was last asked
+    GET /bench/behave/WORD      well; hung: calls are taken and never answered; storming: each is refused at once
 """
 
 from __future__ import annotations
@@ -9,29 +15,37 @@ import argparse
 import asyncio
 import os
 import re
+import ssl
 from pathlib import Path
+from typing import Final
 
-from tests.bench.payload import NHS_NUMBER, bundles
+from tests.bench.payload import MIXES, bundles, everything
 
-_TYPE = re.compile(rb"GET /fhir/([A-Za-z]+)[? ]")
-_EVERYTHING = re.compile(rb"GET /fhir/Patient/%s/\$everything\?" % NHS_NUMBER.encode())
-_ENTRIES = re.compile(rb'"entry": \[(.*)\]\}$')
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_SEARCHED = re.compile(rb'"url": ?"([A-Za-z]+)')
+_ORDER: Final = re.compile(rb"GET /bench/([a-z]+)(?:/([a-z]+))?")
+_TYPE: Final = re.compile(rb"GET /fhir/([A-Za-z]+)")
+_EVERYTHING: Final = re.compile(rb"GET /fhir/Patient/[^ ]*\$everything")
+_LENGTH: Final = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_SEARCHED: Final = re.compile(rb'"url": ?"([A-Za-z]+)')
+_TOKEN: Final = b'{"access_token": "bench", "token_type": "Bearer", "expires_in": 86400}'
+_STORM: Final = b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "transient"}]}'
+BEHAVIOURS: Final = ("well", "hung", "storming")
 
 
 class _Answers:
     """Every answer that the source gives, made before it is asked for a second time."""
 
-    def __init__(self, name: str, held: dict[str, bytes]) -> None:
+    def __init__(self, held: dict[str, bytes]) -> None:
         self._held = {kind.encode(): body for kind, body in held.items()}
         self._single = {kind: _http(body) for kind, body in self._held.items()}
-        self._everything = _http(_everything(name, held))
+        self._everything = _http(everything(held))
         self._nothing = _http(b"{}", b"404 Not Found")
+        self._token = _http(_TOKEN)
         self._batches: dict[tuple[bytes, ...], bytes] = {}
 
     def of(self, head: bytes, body: bytes) -> bytes:
-        """To one search, or to a batch of them."""
+        """To one search, a batch of them, the whole record, or a client that wants a token first."""
+        if head.startswith(b"POST /token"):
+            return self._token
         if head.startswith(b"POST"):
             return self._together(tuple(_SEARCHED.findall(body)))
         if _EVERYTHING.match(head):
@@ -49,16 +63,28 @@ class _Answers:
         return self._batches[kinds]
 
 
-def _everything(name: str, held: dict[str, bytes]) -> bytes:
-    """All that the source holds in one Bundle, where the Patient's id is the NHS number."""
-    entries = b", ".join(found[1] for body in held.values() if (found := _ENTRIES.search(body)))
-    bundle = b'{"resourceType": "Bundle", "type": "searchset", "entry": [%s]}' % entries
-    return bundle.replace(f"{name}-patient".encode(), NHS_NUMBER.encode())
+class _Manner:
+    """How the source behaves now, and how many calls came since somebody asked."""
+
+    def __init__(self) -> None:
+        self.word = "well"
+        self.calls = 0
+
+    def order(self, word: bytes, more: bytes | None) -> bytes:
+        """Carry out an order; the answer to it."""
+        if word == b"behave" and more is not None and more.decode() in BEHAVIOURS:
+            self.word = more.decode()
+            return _http(b"{}")
+        if word == b"calls":
+            came, self.calls = self.calls, 0
+            return _http(str(came).encode())
+        return _http(b"{}", b"404 Not Found")
 
 
 class _Canned(asyncio.Protocol):
-    def __init__(self, answers: _Answers, delay: float) -> None:
+    def __init__(self, answers: _Answers, manner: _Manner, delay: float) -> None:
         self._answers = answers
+        self._manner = manner
         self._delay = delay
         self._buffer = b""
 
@@ -74,7 +100,17 @@ class _Canned(asyncio.Protocol):
             if len(rest) < size:
                 return
             self._buffer = rest[size:]
-            asyncio.get_running_loop().call_later(self._delay, self._send, self._answers.of(head, rest[:size]))
+            self._answer(head, rest[:size])
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        if ordered := _ORDER.match(head):
+            self._send(self._manner.order(ordered[1], ordered[2]))
+            return
+        self._manner.calls += 1
+        if self._manner.word == "storming":
+            self._send(_http(_STORM, b"503 Service Unavailable"))
+        elif self._manner.word == "well":
+            asyncio.get_running_loop().call_later(self._delay, self._send, self._answers.of(head, body))
 
     def _send(self, answer: bytes) -> None:
         if not self._transport.is_closing():
@@ -88,14 +124,21 @@ def _http(body: bytes, status: bytes = b"200 OK") -> bytes:
     ) + body
 
 
-async def serve(name: str, resources: int, delay_ms: float, state: Path) -> None:
+async def serve(asked: argparse.Namespace) -> None:
     """Serve until killed."""
-    answers = _Answers(name, bundles(name, resources))
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Canned(answers, delay_ms / 1000), "127.0.0.1", 0, backlog=1024)
-    waiting = state.with_suffix(".new")
-    waiting.write_text(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/fhir")
-    os.replace(waiting, state)
+    answers = _Answers(bundles(asked.name, asked.resources, mix=asked.mix))
+    manner = _Manner()
+    tls = None
+    if asked.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(asked.certificate, asked.key)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Canned(answers, manner, asked.delay_ms / 1000), "127.0.0.1", 0, backlog=1024, ssl=tls
+    )
+    waiting = asked.state.with_suffix(".new")
+    scheme = "https" if tls else "http"
+    waiting.write_text(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/fhir")
+    os.replace(waiting, asked.state)
     await server.serve_forever()
 
 
@@ -104,6 +147,8 @@ if __name__ == "__main__":
     parser.add_argument("--name", required=True)
     parser.add_argument("--resources", type=int, required=True)
     parser.add_argument("--delay-ms", type=float, required=True)
+    parser.add_argument("--mix", choices=MIXES, default="usual")
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--key", type=Path)
     parser.add_argument("--state", type=Path, required=True)
-    asked = parser.parse_args()
-    asyncio.run(serve(asked.name, asked.resources, asked.delay_ms, asked.state))
+    asyncio.run(serve(parser.parse_args()))

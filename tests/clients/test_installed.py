@@ -59,7 +59,7 @@ def test_nodejs_of_this_machine_will_do_where_there_is_no_wheel(
     python = tmp_path / "venv" / "bin" / "python"
     node = tmp_path / "bin" / "node"
     node.parent.mkdir()
-    monkeypatch.setattr(installed, "_pip", lambda *_: _refuse())
+    monkeypatch.setattr(installed, "pip", lambda *_: _refuse())
     monkeypatch.setenv("PATH", str(node.parent))
     with pytest.raises(NotInstalled, match="no wheel"):
         installed._node(python, install_wheel=True)
