@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from starlette.testclient import TestClient
 from connectors.sdk.batch import write_batch
 from tests.bench import load
 from tests.bench.load import Dishonest, client, resources_in, warm
+from tests.bench.peers import naive, plain
+from tests.bench.peers.floor import Floor
 from tests.bench.peers.served import Order
 from tests.bench.scenarios.sick import first_part
 from tests.bench.scenarios.waited import direct
@@ -29,10 +30,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
         yield world.sources(HELD)
 
 
-@pytest.mark.parametrize("kind", ["floor", "plain", "naive"])
-def test_every_peer_brings_every_resource_once(sources: Sources, kind: str) -> None:
-    peer: Any = importlib.import_module(f"tests.bench.peers.{kind}")
-    make = peer.Floor if kind == "floor" else peer.make
+@pytest.mark.parametrize("make", [Floor, plain.make, naive.make], ids=["floor", "plain", "naive"])
+def test_every_peer_brings_every_resource_once(sources: Sources, make: Any) -> None:
     sources.calls()
     with TestClient(make(Order(sources.addresses, sources.searches))) as asking:
         body = asking.get("/record").content
@@ -41,24 +40,22 @@ def test_every_peer_brings_every_resource_once(sources: Sources, kind: str) -> N
 
 
 def test_the_floor_takes_batches_too(sources: Sources) -> None:
-    from tests.bench.peers.floor import Floor
-
     together = write_batch(sources.searches).decode()
     with TestClient(Floor(Order(sources.addresses, sources.searches, together))) as asking:
         assert resources_in(asking.get("/record").content) == HELD.expected
     assert set(sources.calls().values()) == {1}
 
 
-def test_the_plain_peers_ids_do_not_clash(sources: Sources) -> None:
-    from tests.bench.peers.plain import make
-
-    with TestClient(make(Order(sources.addresses, sources.searches))) as asking:
+@pytest.mark.parametrize("peer", [plain, naive], ids=["plain", "naive"])
+def test_ids_do_not_clash_and_references_follow(sources: Sources, peer: Any) -> None:
+    with TestClient(peer.make(Order(sources.addresses, sources.searches))) as asking:
         bundle = asking.get("/record").json()
-    names = [entry["fullUrl"].removeprefix("urn:record/") for entry in bundle["entry"]]
-    assert len(set(names)) == len(names) == bundle["total"]
-    told = [entry["resource"]["subject"]["reference"] for entry in bundle["entry"] if "subject" in entry["resource"]]
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    names = {f"{one['resourceType']}/{one['id']}" for one in resources}
+    assert len(names) == len(resources) == bundle["total"]
+    told = {one["subject"]["reference"] for one in resources if "subject" in one}
     assert told
-    assert set(told) <= set(names)
+    assert told <= names
 
 
 async def test_who_brings_less_has_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The naive peer: FastAPI, httpx, a fhir.resources model of every resource, and a model as the response.
 
-It is what the libraries' own front pages lead to. What comes out has lost digits (`0.10` is `0.1`), and two sources'
-resources may have the same id.
+It is what the libraries' own front pages lead to. What comes out has lost digits: `0.10` is `0.1`.
 """
 
 from __future__ import annotations
@@ -15,22 +14,18 @@ import httpx
 from fastapi import FastAPI, Request
 from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.bundle import Bundle, BundleEntry
-from fhir.resources.R4B.coding import Coding
-from fhir.resources.R4B.meta import Meta
 
+from tests.bench.peers.plain import namespaced
 from tests.bench.peers.served import Order, run
 
 
 def read(source: str, body: dict[str, Any]) -> list[BundleEntry]:
-    """Every resource as the model of its type, tagged with its source."""
-    return [BundleEntry(resource=_tagged(source, entry["resource"])) for entry in body.get("entry", ())]
+    """Every resource as the model of its type, with ids that don't clash."""
+    return [BundleEntry(resource=_model(namespaced(entry["resource"], source))) for entry in body.get("entry", ())]
 
 
-def _tagged(source: str, said: dict[str, Any]) -> Any:
-    resource: Any = get_fhir_model_class(said["resourceType"]).model_validate(said)
-    resource.meta = resource.meta or Meta()
-    resource.meta.tag = [*(resource.meta.tag or ()), Coding(system="urn:source", code=source)]
-    return resource
+def _model(resource: dict[str, Any]) -> Any:
+    return get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 
 def make(order: Order) -> FastAPI:

@@ -18,19 +18,23 @@ from tests.bench.peers.served import Order, run
 
 
 def merged(bodies: list[tuple[str, bytes]]) -> bytes:
-    """One searchset of all that came: every id and reference carries its source's name, and every resource its tag."""
+    """One searchset of all that came."""
     entries = []
     for source, body in bodies:
-        tag = {"system": "urn:source", "code": source}
         for entry in orjson.loads(body).get("entry", ()):
-            resource = entry["resource"]
-            _rewrite(resource, source)
-            resource["id"] = f"{source}-{resource['id']}"
-            resource.setdefault("meta", {}).setdefault("tag", []).append(tag)
+            resource = namespaced(entry["resource"], source)
             full_url = f"urn:record/{resource['resourceType']}/{resource['id']}"
             entries.append({"fullUrl": full_url, "resource": resource, "search": {"mode": "match"}})
     bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
     return orjson.dumps(bundle)
+
+
+def namespaced(resource: dict[str, Any], source: str) -> dict[str, Any]:
+    """The same resource with its source's name in its id and its references, and as a tag."""
+    _rewrite(resource, source)
+    resource["id"] = f"{source}-{resource['id']}"
+    resource.setdefault("meta", {}).setdefault("tag", []).append({"system": "urn:source", "code": source})
+    return resource
 
 
 def _rewrite(node: Any, source: str) -> None:
