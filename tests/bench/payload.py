@@ -52,12 +52,11 @@ def bundles(source: str, resources: int, *, seed: int = 7, mix: str = "usual") -
     return {kind: _searchset(kind, entries) for kind, entries in made.items()}
 
 
-def everything(held: dict[str, bytes]) -> bytes:
-    """All of it as the answer to `$everything`."""
+def everything(source: str, held: dict[str, bytes]) -> bytes:
+    """All of it as the answer to `$everything`, by a source whose Patients have the NHS number as their id."""
     entries = [entry for body in held.values() for entry in json.loads(body)["entry"]]
-    bundle = json.loads(held["Patient"]) | {"total": len(entries), "entry": entries}
-    bundle["link"] = [{"relation": "self", "url": "http://source/fhir/Patient/x/$everything"}]
-    return json.dumps(bundle).encode()
+    bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
+    return json.dumps(bundle).replace(f"{source}-patient", NHS_NUMBER).encode()
 
 
 def clinical(resources: int, mix: str = "usual") -> int:

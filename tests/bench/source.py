@@ -34,10 +34,10 @@ BEHAVIOURS: Final = ("well", "hung", "storming")
 class _Answers:
     """Every answer that the source gives, made before it is asked for a second time."""
 
-    def __init__(self, held: dict[str, bytes]) -> None:
+    def __init__(self, source: str, held: dict[str, bytes]) -> None:
         self._held = {kind.encode(): body for kind, body in held.items()}
         self._single = {kind: _http(body) for kind, body in self._held.items()}
-        self._everything = _http(everything(held))
+        self._everything = _http(everything(source, held))
         self._nothing = _http(b"{}", b"404 Not Found")
         self._token = _http(_TOKEN)
         self._batches: dict[tuple[bytes, ...], bytes] = {}
@@ -126,7 +126,7 @@ def _http(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 async def serve(asked: argparse.Namespace) -> None:
     """Serve until killed."""
-    answers = _Answers(bundles(asked.name, asked.resources, mix=asked.mix))
+    answers = _Answers(asked.name, bundles(asked.name, asked.resources, mix=asked.mix))
     manner = _Manner()
     tls = None
     if asked.certificate:

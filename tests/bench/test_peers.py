@@ -92,7 +92,7 @@ async def test_over_tls_a_source_says_the_same(tmp_path: Path) -> None:
 
 async def test_the_first_part_is_the_first_with_anything_clinical() -> None:
     def event(kind: str) -> bytes:
-        return b"data: %s\n\n" % json.dumps({"entry": [{"resource": {"resourceType": kind}}]}).encode()
+        return b"event: part\ndata: %s\n\n" % json.dumps({"entry": [{"resource": {"resourceType": kind}}]}).encode()
 
     stream = event("Patient") + event("Observation")
     async with client() as session:

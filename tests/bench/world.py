@@ -214,13 +214,20 @@ class World(ExitStack):
         return made
 
 
+_WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "searches": {"patient_by": "identifier"},
+    "batch": {"patient_by": "identifier", "batch": True},
+    "everything": {"patient_by": "nhs-number", "everything": True},
+}
+
+
 def offers(way: str) -> bool:
     """Whether the connector knows this way of asking."""
-    return way == "searches" or way in FhirR4.model_fields
+    return _WAYS[way].keys() <= FhirR4.model_fields.keys()
 
 
 def _asking(sources: Sources, way: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {"patient_by": "identifier"} | ({way: True} if way != "searches" else {})
+    settings = dict(_WAYS[way])
     if sources.held.mix == "even":
         settings["searches"] = _ONE_TYPE
     if sources.ca_file:

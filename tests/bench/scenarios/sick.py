@@ -41,21 +41,19 @@ async def first_part(session: aiohttp.ClientSession, server: Server) -> Part | N
         if answer.content_type != "text/event-stream":
             await answer.read()
             return None
-        data = b""
-        found = None
-        async for line in answer.content:
-            data = data + line[5:].strip() if line.startswith(b"data:") else data
-            if not line.strip() and data:
-                if found is None and is_clinical(json.loads(data)):
-                    found = Part((time.perf_counter() - started) * 1000)
-                data = b""
+        came, found = b"", None
+        async for chunk in answer.content.iter_any():
+            *events, came = (came + chunk).split(b"\n\n")
+            if found is None and any(_is_clinical(event) for event in events):
+                found = Part((time.perf_counter() - started) * 1000)
         return found
 
 
-def is_clinical(event: Any) -> bool:
+def _is_clinical(event: bytes) -> bool:
     """Whether a part, a Bundle, holds more than who the patient is."""
-    entries = event.get("entry", ()) if isinstance(event, dict) else ()
-    return any(entry.get("resource", {}).get("resourceType") not in _PATIENT_ALONE for entry in entries)
+    data = b"".join(line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
+    entries = json.loads(data).get("entry", ()) if data else ()
+    return any(entry["resource"]["resourceType"] not in _PATIENT_ALONE for entry in entries)
 
 
 async def one_hung(world: World, rounds: int) -> Found:
