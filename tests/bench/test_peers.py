@@ -97,9 +97,7 @@ async def test_the_first_part_is_the_first_with_anything_clinical() -> None:
     stream = event("Patient") + event("Observation")
     async with client() as session:
         async with serving(saying(reply(stream, "text/event-stream"))) as wire:
-            found = await first_part(session, Server("some", wire.url, ()))
-            assert found is not None
-            assert found.milliseconds > 0
+            assert await first_part(session, Server("some", wire.url, ()))
         async with serving(saying(reply(event("Patient"), "text/event-stream"))) as wire:
             assert await first_part(session, Server("some", wire.url, ())) is None
         async with serving(saying(reply())) as wire:
