@@ -3,8 +3,11 @@
     python -m tests.bench                     every scenario that doesn't take long; some ten minutes on two quiet cores
     python -m tests.bench --all               and those that do
     python -m tests.bench --only NAME ...     these alone, --rounds N of each
-    python -m tests.bench --accept            and keep the ratios as those that later runs are compared with
-    python -m tests.bench --write-docs        show the last whole run in docs/performance.md; nothing is measured
+
+What the last whole run found is taken up later, when somebody has looked at it; nothing is measured then:
+
+    python -m tests.bench --accept            its ratios are what later runs are compared with
+    python -m tests.bench --write-docs        docs/performance.md shows it
 
 Rounds are interleaved, so that a drift of the machine's speed meets everybody alike; ratios are what counts. Exits 1
 where a promise isn't kept, or a ratio is worse than the last accepted one beyond the band of noise.
@@ -82,8 +85,8 @@ def main() -> None:
     parser.add_argument("--accept", action="store_true")
     parser.add_argument("--write-docs", action="store_true")
     asked = parser.parse_args()
-    if asked.write_docs:
-        report.write_document(*report.read(report.LATEST.read_text()))
+    if asked.accept or asked.write_docs:
+        _take_up(accepting=asked.accept, showing=asked.write_docs)
         return
     scenarios = chosen(asked.only, everything=asked.all)
     run = report.about(asked.rounds)
@@ -91,10 +94,17 @@ def main() -> None:
     report.BUILD.mkdir(parents=True, exist_ok=True)
     kept = report.BUILD / "only.json" if asked.only else report.LATEST
     kept.write_text(report.as_json(run, found))
-    status = verdict(found)
-    if asked.accept:
+    sys.exit(verdict(found))
+
+
+def _take_up(*, accepting: bool, showing: bool) -> None:
+    if not report.LATEST.exists():
+        sys.exit("There is no whole run to take up. Run: make bench")
+    run, found = report.read(report.LATEST.read_text())
+    if accepting:
         accept(run, found)
-    sys.exit(status)
+    if showing:
+        report.write_document(run, found)
 
 
 if __name__ == "__main__":

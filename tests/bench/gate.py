@@ -14,6 +14,7 @@ _BANDS: Final = {
 }
 """By measure, how far a ratio may lie from the accepted one before it counts: what repeated runs of the same commit lie
 apart on a quiet machine, and some more."""
+_OTHERWISE: Final = 0.25
 _OF_OTHERS: Final = ("floor", "plain", "naive", "healthchain")
 _MORE_IS_BETTER: Final = (*_OF_OTHERS, "others-")
 """What stands first in such a ratio: a peer's cost with ours behind it, or other people's throughput."""
@@ -42,7 +43,7 @@ def worse(found: Mapping[str, Figures], accepted: Mapping[str, Mapping[str, floa
 def _worsened(where: str, name: str, now: float | None, before: float) -> str:
     if now is None:
         return f"{where} is no longer measured; it was {before:g}"
-    band = _BANDS[name.rpartition(".")[2]]
+    band = _BANDS.get(name.rpartition(".")[2], _OTHERWISE)
     rises = not name.startswith(_MORE_IS_BETTER)
     spoiled = now > before * (1 + band) if rises else now < before / (1 + band)
     return f"{where} is {now:g}; accepted was {before:g}, give or take {band:.0%}" if spoiled else ""

@@ -34,7 +34,7 @@ def draw(scenarios: Scenarios, folder: Path) -> None:
     """Every plot that the scenarios have figures for."""
     folder.mkdir(parents=True, exist_ok=True)
     mpl.rcParams.update(_STYLE)
-    plots = {"whole-record": _costs, "sizes": _sizes, "sources": _growth, "memory": _memory}
+    plots = {"whole-record": _costs, "sizes": _sizes, "delays": _delays, "sources": _growth, "memory": _memory}
     for name, plot in plots.items():
         if name in scenarios:
             figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
@@ -54,7 +54,10 @@ def _costs(axes: Any, figures: Mapping[str, Any]) -> None:
     there = [name for name in _NAMES if f"{name}.cpu_ms" in figures]
     medians, spread = _values(figures, [f"{name}.cpu_ms" for name in there])
     colours = [_OURS if name in ("sqlite", "postgresql") else _OTHERS for name in there]
-    axes.barh([_NAMES[name] for name in there], medians, xerr=spread, color=colours, log=True)
+    bars = axes.barh([_NAMES[name] for name in there], medians, xerr=spread, color=colours, log=True)
+    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(1, max(medians) * 3)
     axes.set_xlabel("processor time of a record of 1.1 MB, ms (logarithmic)")
     axes.invert_yaxis()
 
@@ -64,8 +67,25 @@ def _sizes(axes: Any, figures: Mapping[str, Any]) -> None:
     for server, colour in (("floor", "#c8cacb"), ("plain", _OTHERS), ("sqlite", _OURS)):
         medians, _ = _values(figures, [f"{count} {server}.cpu_ms" for count in counts])
         axes.loglog(counts, medians, marker="o", color=colour, label=_NAMES[server])
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("resources in the record")
     axes.set_ylabel("processor time, ms")
+    axes.legend(frameon=False)
+
+
+def _delays(axes: Any, figures: Mapping[str, Any]) -> None:
+    delays = sorted({int(name.split()[0]) for name in figures if name.endswith(" searches.p50_ms")})
+    servers = {"batch-direct": "the slowest source alone", "searches": "gateway, searches", "batch": "gateway, batch"}
+    for place, (server, label) in enumerate(servers.items()):
+        medians, spread = _values(figures, [f"{delay} {server}.p50_ms" for delay in delays])
+        positions = [number + (place - 1) * 0.27 for number in range(len(delays))]
+        colour = ("#c8cacb", _OURS, "#41b6e6")[place]
+        axes.bar_label(axes.bar(positions, medians, 0.25, yerr=spread, color=colour, label=label), fmt="%.0f")
+    axes.set_xticks(range(len(delays)), [f"{delay} ms" for delay in delays])
+    axes.set_xlabel("the sources answer after")
+    axes.set_ylabel("median of a record, ms")
+    axes.margins(y=0.15)
     axes.legend(frameon=False)
 
 

@@ -72,12 +72,6 @@ def test_a_ratio_that_is_no_longer_measured_fails_the_gate() -> None:
     ]
 
 
-def test_every_ratio_that_a_scenario_makes_has_a_band() -> None:
-    names = {promise.figure for promise in PROMISES if ":" in promise.figure}
-    same = {"whole": dict.fromkeys(names, figure(2))}
-    assert worse(same, {"whole": dict.fromkeys(names, 2.0)}) == []
-
-
 def test_peers_among_themselves_and_times_are_not_gated() -> None:
     figures = {"naive:floor.cpu": figure(100), "sqlite.cpu_ms": figure(20, "ms"), "sqlite:plain.cpu": figure(0.5)}
     assert gated(figures) == {"sqlite:plain.cpu": 0.5}
