@@ -87,9 +87,11 @@ async def cost(session: aiohttp.ClientSession, server: Server, times: int) -> di
     return {"p50_ms": median(took), "cpu_ms": spent}
 
 
-async def at_once(session: aiohttp.ClientSession, server: Server, together: int) -> None:
-    """So many records at the same moment, every one of them answered."""
+async def at_once(session: aiohttp.ClientSession, server: Server, together: int) -> float:
+    """So many records at the same moment, every one of them answered: how many a second they came."""
+    started = time.perf_counter()
     await asyncio.gather(*(fetch(session, server) for _ in range(together)))
+    return together / (time.perf_counter() - started)
 
 
 async def throughput(session: aiohttp.ClientSession, server: Server, workers: int, seconds: float) -> float:

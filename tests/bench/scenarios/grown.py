@@ -51,8 +51,8 @@ async def memory(world: World, rounds: int) -> Found:
             found.add("sqlite", {"idle_mb": idle})
             for together in TOGETHER:
                 server.forget_peak()
-                await at_once(session, server, together)
-                found.add("sqlite", {f"peak{together}_mb": server.peak_mb()})
+                rate = await at_once(session, server, together)
+                found.add("sqlite", {f"peak{together}_mb": server.peak_mb(), f"at{together}_rate": rate})
             held_mb = found.of("sqlite.peak20_mb")[-1] - idle
             found.add("sqlite", {"times_its_bytes": held_mb / 20 / size_mb})
     return Found(found.figures())
