@@ -20,6 +20,7 @@ import asyncio
 import json
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -36,8 +37,8 @@ ROUNDS: Final = 5
 ACCEPTED: Final = Path(__file__).resolve().parent / "accepted.json"
 
 
-def measured(scenarios: Sequence[Scenario], rounds: int) -> dict[str, Found]:
-    """Run them one after the other; each is told as soon as it is there."""
+def measured(scenarios: Sequence[Scenario], run: dict[str, Any], kept: Path) -> dict[str, Found]:
+    """Run them one after the other; each is told, and kept with those before it, as soon as it is there."""
     found: dict[str, Found] = {}
     with tempfile.TemporaryDirectory(prefix="connectcare-bench-") as name:
         folders = {one: Path(name) / one for one in ("identity", *(scenario.name for scenario in scenarios))}
@@ -45,10 +46,20 @@ def measured(scenarios: Sequence[Scenario], rounds: int) -> dict[str, Found]:
             folder.mkdir()
         with identity_provider(folders["identity"]) as issuer:
             for scenario in scenarios:
-                with World(folders[scenario.name], issuer) as world:
-                    found[scenario.name] = asyncio.run(scenario.run(world, rounds))
+                found[scenario.name] = one_of(scenario, folders[scenario.name], issuer, run["rounds"])
                 print(report.told(scenario.name, found[scenario.name]), flush=True)
+                kept.write_text(report.as_json(run, found))
     return found
+
+
+def one_of(scenario: Scenario, folder: Path, issuer: str, rounds: int) -> Found:
+    """What it brings home. A scenario that breaks brings nothing, so none of its promises is kept; the others go on."""
+    try:
+        with World(folder, issuer) as world:
+            return asyncio.run(scenario.run(world, rounds))
+    except Exception as error:
+        traceback.print_exc()
+        return Found({}, [f"It broke, and was not measured: {type(error).__name__}: {error}"])
 
 
 def verdict(found: dict[str, Found]) -> int:
@@ -89,12 +100,9 @@ def main() -> None:
         _take_up(accepting=asked.accept, showing=asked.write_docs)
         return
     scenarios = chosen(asked.only, everything=asked.all)
-    run = report.about(asked.rounds)
-    found = measured(scenarios, asked.rounds)
     report.BUILD.mkdir(parents=True, exist_ok=True)
     kept = report.BUILD / "only.json" if asked.only else report.LATEST
-    kept.write_text(report.as_json(run, found))
-    sys.exit(verdict(found))
+    sys.exit(verdict(measured(scenarios, report.about(asked.rounds), kept)))
 
 
 def _take_up(*, accepting: bool, showing: bool) -> None:

@@ -18,6 +18,7 @@ from tests.bench.world import Server
 
 _CLINICAL: Final = frozenset(kind for mix in MIXES.values() for kind in mix)
 _PATIENCE: Final = 120.0
+_MUCH_THE_SAME: Final = 0.98
 
 
 class Dishonest(Exception):
@@ -87,11 +88,20 @@ async def cost(session: aiohttp.ClientSession, server: Server, times: int) -> di
     return {"p50_ms": median(took), "cpu_ms": spent}
 
 
-async def at_once(session: aiohttp.ClientSession, server: Server, together: int) -> float:
-    """So many records at the same moment, every one of them answered: how many a second they came."""
+async def at_once(session: aiohttp.ClientSession, server: Server, together: int, whole: int) -> dict[str, float]:
+    """So many records at the same moment: how many a second came, and how many did not come whole. `whole` is how many
+    bytes a whole one has; an answer that lacks a source is shorter by far more than what differs from one to the next.
+    """
+
+    async def is_whole() -> bool:
+        try:
+            return len(await fetch(session, server)) >= whole * _MUCH_THE_SAME
+        except Dishonest:
+            return False
+
     started = time.perf_counter()
-    await asyncio.gather(*(fetch(session, server) for _ in range(together)))
-    return together / (time.perf_counter() - started)
+    came = await asyncio.gather(*(is_whole() for _ in range(together)))
+    return {f"at{together}_rate": together / (time.perf_counter() - started), f"failed{together}": came.count(False)}
 
 
 async def throughput(session: aiohttp.ClientSession, server: Server, workers: int, seconds: float) -> float:

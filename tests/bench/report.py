@@ -116,7 +116,7 @@ def _told_promises(found: Mapping[str, Found]) -> str:
 
 def _row_of(verdict: Verdict) -> list[str]:
     state = "kept" if verdict.is_kept else "**not kept**"
-    return [state, verdict.promise.words, str(verdict.figure or "not offered"), verdict.promise.bound]
+    return [state, verdict.promise.words, str(verdict.figure or "not measured"), verdict.promise.bound]
 
 
 def _told_figures(found: Mapping[str, Found]) -> str:

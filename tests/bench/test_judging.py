@@ -15,8 +15,9 @@ from tests.bench import report
 from tests.bench.figures import RATIO, Figure, Rounds, at_percent
 from tests.bench.gate import gated, worse
 from tests.bench.judge import PROMISES, Promise, judge
+from tests.bench.load import Dishonest
 from tests.bench.scenarios import ALL
-from tests.bench.scenarios.scenario import Found
+from tests.bench.scenarios.scenario import Found, Scenario
 from tests.bench.unjournalled import Unwritten, take_the_journal_out
 
 COST = Promise("whole", "ours.cpu_ms", "a record", most=25)
@@ -41,7 +42,7 @@ def test_what_was_not_measured_is_not_kept() -> None:
     [verdict] = judge({"whole": {}}, [COST])
     assert not verdict.is_kept
     assert "NOT KEPT" in str(verdict)
-    assert "not offered" in str(verdict)
+    assert "not measured" in str(verdict)
     assert judge({"other": {}}, [COST]) == []
 
 
@@ -136,3 +137,13 @@ async def test_without_its_journal_a_gateway_keeps_no_row(tmp_path: Path, monkey
     assert await store.append(row) < await store.release(row)
     assert await store.rows() == []
     await store.aclose()
+
+
+def test_a_scenario_that_breaks_costs_no_other_its_figures(tmp_path: Path) -> None:
+    async def broken(*_: object) -> Found:
+        raise Dishonest("a server answered 503")
+
+    found = bench.one_of(Scenario("memory", "broken", broken), tmp_path, "http://127.0.0.1/nobody", 1)
+    assert found.figures == {}
+    assert "503" in found.notes[0]
+    assert bench.verdict({"memory": found}) == 1

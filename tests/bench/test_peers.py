@@ -102,3 +102,17 @@ async def test_the_first_part_is_the_first_with_anything_clinical() -> None:
             assert await first_part(session, Server("some", wire.url, ())) is None
         async with serving(saying(reply())) as wire:
             assert await first_part(session, Server("some", wire.url, ())) is None
+
+
+async def test_of_many_at_once_those_that_came_short_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([b"x" * 100, b"x" * 60, None, b"x" * 99])
+
+    async def fetched(*_: object) -> bytes:
+        if (answer := next(answers)) is None:
+            raise Dishonest("503")
+        return answer
+
+    monkeypatch.setattr(load, "fetch", fetched)
+    async with client() as session:
+        found = await load.at_once(session, Server("some", "", ()), together=4, whole=100)
+    assert found["failed4"] == 2

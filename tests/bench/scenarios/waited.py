@@ -65,20 +65,22 @@ async def delays(world: World, rounds: int) -> Found:
         held = Held(each=100, delay_ms=delay)
         sources = world.sources(held)
         servers = [await world.gateway(way, sources, way=way) for way in ("searches", "batch")]
+        sizes: dict[str, int] = {}
         async with client() as session:
             for server in servers:
-                await warm(session, server, held.expected)
+                sizes[server.name] = await warm(session, server, held.expected)
             around = await beside_direct(session, [(server, sources) for server in servers], rounds)
             figures |= labelled(f"{delay:g}", around)
             if delay == DELAYS_MS[1]:
-                figures |= {f"{server.name}.peak20_mb": await _peak(session, server, rounds) for server in servers}
+                for server in servers:
+                    figures[f"{server.name}.peak20_mb"] = await _peak(session, server, rounds, sizes[server.name])
     return Found(figures)
 
 
-async def _peak(session: aiohttp.ClientSession, server: Server, rounds: int) -> Figure:
+async def _peak(session: aiohttp.ClientSession, server: Server, rounds: int, whole: int) -> Figure:
     server.forget_peak()
     for _ in range(rounds):
-        await at_once(session, server, 20)
+        await at_once(session, server, 20, whole)
     return Figure.of([server.peak_mb()], "MB")
 
 
