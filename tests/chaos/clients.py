@@ -66,6 +66,7 @@ class Clients:
         status, whole = 0, False
         method, path, body, token = self._asks(number, did, patient)
         headers = {"Authorization": f"Bearer {token}", "X-Request-ID": request_id}
+        headers |= {"Accept": "text/event-stream"} if did is Did.LIVE else {}
         try:
             async with session.request(method, self.base + path, json=body, headers=headers) as answer:
                 status = answer.status
@@ -76,13 +77,23 @@ class Clients:
             await asyncio.sleep(0.02)  # the worker was killed: another takes its place
         end = time.monotonic() if whole else UNHEARD
         return Operation(
-            did, patient, start, end, whole and status in (200, 201), request_id, MARK.encode() in said, status
+            did,
+            patient,
+            start,
+            end,
+            whole and status in (200, 201),
+            request_id,
+            MARK.encode() in said,
+            status,
+            said.count(b"\n\n") if did is Did.LIVE else 1,
         )
 
     def _asks(self, number: int, did: Did, patient: str) -> tuple[str, str, dict[str, str] | None, str]:
         token = self.tokens[number % len(self.tokens)]
         if did is Did.LOOK:
             return "POST", "/records", {"nhsNumber": patient}, token
+        if did is Did.LIVE:
+            return "GET", f"/fhir/R4/Patient/{patient}/$everything", None, token
         if did is Did.GRANT:
             return "POST", "/permissions", {"nhsNumber": patient, "basis": "patient-agreed"}, token
         choice = {"nhsNumber": patient, "choice": did.value, "statedBy": "patient", "channel": "phone"}

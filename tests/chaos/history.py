@@ -6,7 +6,7 @@ never held against the gateway, and never counts as acknowledged.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +20,7 @@ class Did(StrEnum):
     """What a client asked for."""
 
     LOOK = "look"
+    LIVE = "live"
     GRANT = "grant"
     OPT_OUT = "opted-out"
     OPT_IN = "opted-in"
@@ -28,7 +29,8 @@ class Did(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`done`: the client got a whole answer that says it happened. `saw`: clinical bytes reached the client, even if
-    the answer then broke off. `end` is infinite where no answer came."""
+    the answer then broke off. `end` is infinite where no answer came. `parts`: how many parts of a live look came
+    whole."""
 
     did: Did
     patient: str
@@ -38,6 +40,7 @@ class Operation:
     request_id: str
     saw: bool = False
     status: int = 0
+    parts: int = 1
 
 
 def looks_after_an_opt_out(history: Iterable[Operation]) -> list[tuple[Operation, Operation]]:
@@ -74,9 +77,9 @@ def releases_while_out(rows: Iterable[Row]) -> list[Row]:
 
 
 def unaccounted(history: Iterable[Operation], rows: Iterable[Row]) -> list[Operation]:
-    """Looks that showed something and have no release row."""
-    released = {row.request_id for row in rows if row.kind is Kind.RELEASE}
-    return [one for one in history if one.saw and one.request_id not in released]
+    """Looks that showed something and have no release row, or fewer than the parts that came."""
+    released = Counter(row.request_id for row in rows if row.kind is Kind.RELEASE)
+    return [one for one in history if one.saw and released[one.request_id] < one.parts]
 
 
 UNHEARD = inf

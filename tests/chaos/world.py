@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.demo.run import fetch_token
+from tests.chaos.history import Operation
 from tests.processes import Gateway, identity_provider, organisation, process
 
 LOOKERS = ("gp@G85005", "hospital-doctor@RJ2", "nurse@RJ2", "gp@G83021")
@@ -17,10 +18,11 @@ OFFICER = "privacy-officer"
 
 @dataclass
 class World:
-    """The gateway, and tokens for it by person."""
+    """The gateway, tokens for it by person, and what clients have seen of it."""
 
     running: Gateway
     tokens: dict[str, str] = field(default_factory=dict)
+    seen: list[Operation] = field(default_factory=list)
 
     async def sign_in_all(self) -> None:
         """A token for everybody who will ask."""
@@ -37,15 +39,17 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, settings: Mapping[str, Any], **gateway: Any) -> Iterator[World]:
-    """Everything but the gateway is started: `running.start()` is the test's. `gateway`: further fields of
-    `Gateway`."""
+def world(folder: Path, settings: Mapping[str, Any], *, two_sources: bool = False, **gateway: Any) -> Iterator[World]:
+    """Everything but the gateway is started: `running.start()` is the test's. `two_sources`: a second
+    organisation holds the same, so that a live look has parts. `gateway`: further fields of `Gateway`."""
     with ExitStack() as stack:
         state = folder / "source.state"
         address = stack.enter_context(process(state, "tests.chaos.source", "--state", str(state)))
         issuer = stack.enter_context(identity_provider(folder))
         held = organisation("RJ2", "acute-trust", address, patient_by="identifier")
+        other = organisation("RPG", "mental-health-and-community-trust", address, patient_by="identifier")
         entries = [
+            *([other | {"sections": ["demographics", "allergies"]}] if two_sources else []),
             held | {"sections": ["demographics", "allergies"]},
             {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"},
             {"ods": "G83021", "name": "Another practice", "type": "gp-practice", "stage": "live"},
