@@ -30,6 +30,8 @@ from gateway.api import (
     logout,
     metadata,
     models,
+    own_choice,
+    own_sign_in,
     permissions,
     records,
     reports,
@@ -74,7 +76,7 @@ from gateway.fair_use.storms import Storms
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
 from gateway.launch.make import keys_of_systems, made_cards, made_ways_in
-from gateway.launch.session import Sessions
+from gateway.launch.session import PatientSessions, Sessions
 from gateway.lifetime import begin, close
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
@@ -213,6 +215,8 @@ def _join(
         sign_ins=ways_in.sign_ins,
         naming=ways_in.naming,
         sessions=Sessions(store, sealer, settings.sessions, now),
+        patient_sign_ins=ways_in.patient_sign_ins,
+        patient_sessions=PatientSessions(store, sealer, settings.sessions, now),
         cards=made_cards(
             settings,
             system_keys,
@@ -276,6 +280,8 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         audit_events.router,
         launch.router,
         sign_in.router,
+        own_sign_in.router,
+        own_choice.router,
         static.router,
         viewer.router,
         cds.router,

@@ -27,7 +27,8 @@ from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
 from gateway.launch.flow import Launches
 from gateway.launch.naming import Naming
-from gateway.launch.session import Sessions
+from gateway.launch.patient_sign_in import PatientSignIns
+from gateway.launch.session import PatientSessions, Sessions
 from gateway.launch.sign_in import SignIns
 from gateway.policy.decide import Policy
 from gateway.record import Records
@@ -77,6 +78,8 @@ class Parts:
     sign_ins: SignIns
     naming: Naming
     sessions: Sessions
+    patient_sign_ins: PatientSignIns
+    patient_sessions: PatientSessions
     cards: Cards
     pager: Pager
     usable: Usable

@@ -41,12 +41,17 @@ async def began(request: Request, entered: Entered, caller: Caller, page_of: Cal
 
 
 async def refused(request: Request, error: GatewayError, event: str) -> Response:
+    """The page of a refusal, once it is journalled."""
+    return failed(request, await journalled(request, error, event))
+
+
+async def journalled(request: Request, error: GatewayError, event: str) -> GatewayError:
     """Whoever is refused as somebody is a row; of a stranger there is nobody to name in one. The operator's log has
-    the rule of every refusal, under that event."""
+    the rule of every refusal, under that event. Returns what is answered: the refusal, or that too many came."""
     if isinstance(error, CallerRefused):
         error = await _written(request, error)
     log.event(event, rule=error.rule, status=error.status, request_id=request_id(request), detail=error.detail)
-    return failed(request, error)
+    return error
 
 
 async def _written(request: Request, error: CallerRefused) -> GatewayError:

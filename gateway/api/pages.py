@@ -17,7 +17,7 @@ from gateway.choice.may import OPEN_RECORD, allowed
 from gateway.errors import BadRequest, GatewayError, NotSignedIn
 from gateway.launch.cookies import Cookies
 from gateway.launch.refusals import forged_form
-from gateway.launch.session import Resumed, Session
+from gateway.launch.session import Resumed, ResumedPatient, Session
 from gateway.parts import Parts
 from gateway.search.pairs import pairs_of
 from gateway.web.frame import HTML, NOBODY, Around, Page, Place
@@ -66,7 +66,7 @@ def around(request: Request, who: SignedIn) -> Around:
     if who.session.nhs_number:
         return Around(who.words, leave=SIGN_OUT, csrf=who.session.csrf)
     places = tuple(place for action, place in _PLACES if may(parts_of(request), action, who.caller))
-    return Around(who.words, places, _here(request, places), SIGN_OUT, who.session.csrf)
+    return Around(who.words, places, here(request, places), SIGN_OUT, who.session.csrf)
 
 
 def may(parts: Parts, action: str, caller: Caller) -> bool:
@@ -74,8 +74,8 @@ def may(parts: Parts, action: str, caller: Caller) -> bool:
     return allowed(parts.policy.may_caller, action, caller)
 
 
-def _here(request: Request, places: tuple[Place, ...]) -> str:
-    """The place that this page is in."""
+def here(request: Request, places: tuple[Place, ...]) -> str:
+    """The place that this page is in; "" where it is in none."""
     path = request.url.path
     return next((place.href for place in places if path == place.href or path.startswith(f"{place.href}/")), "")
 
@@ -111,7 +111,7 @@ def sent_to(address: str) -> Response:
     return Response(status_code=303, headers={"Location": address, **Page().headers})
 
 
-async def form(request: Request, resumed: Resumed) -> dict[str, str]:
+async def form(request: Request, resumed: Resumed | ResumedPatient) -> dict[str, str]:
     """The fields of a form that this session's own page made. Raises Refusal, BadRequest."""
     origin = request.headers.get("origin")
     if origin is not None and origin != _origin(parts_of(request).settings.public_url):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.scopes import Grants, read_scopes
@@ -22,6 +23,11 @@ class Role(StrEnum):
     SOCIAL_WORKER = "social-worker"
     PRIVACY_OFFICER = "privacy-officer"
     COMMISSIONER = "commissioner"
+    PATIENT = "patient"
+
+
+STAFF: Final = tuple(role for role in Role if role is not Role.PATIENT)
+"""The roles that somebody can have by their work: no job-role code makes anybody a patient."""
 
 
 def binding_key(issuer: str, user_id: str, role_profile_id: str, organisation: str) -> str:
@@ -36,7 +42,7 @@ class Caller:
     `purpose` is a v3-ActReason code (`TREAT`, `ETREAT`). `acr` and `auth_time` are as the issuer stated them.
     `token_id` is the token's `jti`: the audit names the token by it, never by its bytes. `themselves` is what the
     issuer says of the private person: compared with the patient, and never kept or shown. `patient` is the NHS number
-    of the patient in the launch context, where the token names one.
+    of the patient in the launch context, where the token names one; of a patient (`gateway.caller.patients`) their own.
     """
 
     issuer: str

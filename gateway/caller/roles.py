@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.organisations import OrganisationType
-from gateway.caller.model import Role
+from gateway.caller.model import STAFF, Role
 
 _ANY: Final = "any"
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid")
@@ -129,10 +129,9 @@ def _roles_node(path: Path) -> CommentedMap:
 
 
 def _read_role(path: Path, name: Any, node: Any, line: int) -> tuple[Role, _RoleEntry]:
-    try:
-        role = Role(name)
-    except ValueError as error:
-        raise _wrong(path, line, f"there is no role {name}", f"Use one of: {', '.join(Role)}.") from error
+    role = next((role for role in STAFF if role == name), None)
+    if role is None:
+        raise _wrong(path, line, f"there is no role {name} of staff", f"Use one of: {', '.join(STAFF)}.")
     try:
         return role, _RoleEntry.model_validate(node)
     except ValidationError as error:

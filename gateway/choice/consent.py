@@ -98,7 +98,7 @@ def _head(consent_id: str, nhs_number: str, organisation: str, moment: datetime,
         "scope": PATIENT_PRIVACY,
         "patient": _patient(nhs_number),
         "dateTime": _instant(moment),
-        "organization": [_organisation(organisation)],
+        **({"organization": [_organisation(organisation)]} if organisation else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
+from typing import Final
 
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
@@ -17,6 +18,9 @@ from gateway.errors import NotFound
 from gateway.sealed import Sealer, Unsealable
 from gateway.store.interface import Store
 from gateway.store.moments import Clock
+
+_NO_ORGANISATION: Final = "0"
+"""In the ids of what patients stated themselves: no organisation has this code."""
 
 
 class Consents:
@@ -99,7 +103,7 @@ class Consents:
         ]
 
     def _id(self, patient: str, organisation: str, record_id: str) -> str:
-        return self._sealer.seal_id(patient, organisation, "Consent", record_id)
+        return self._sealer.seal_id(patient, organisation or _NO_ORGANISATION, "Consent", record_id)
 
 
 def _no_such_consent() -> NotFound:

@@ -16,6 +16,7 @@ from gateway.choice.may import (
     May,
     allowed,
     demand,
+    demand_about,
 )
 from gateway.choice.model import Channel, Permission, StatedBy
 from gateway.choice.number import nhs_number_of
@@ -67,8 +68,7 @@ class HeldPermissions:
         That they were read is on the disk before anything is returned.
         """
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self._may, READ_PERMISSIONS, caller)
-            patient = nhs_number_of(nhs_number)
+            patient = demand_about(self._may, READ_PERMISSIONS, caller, nhs_number)
         await self._journal.append(
             self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject="permissions")
         )
@@ -111,8 +111,7 @@ class HeldPermissions:
         Refusal where policy doesn't let this caller take the patient's word, BadRequest for a wrong NHS number.
         """
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self._may, WITHDRAW_PERMISSIONS, caller)
-            patient = nhs_number_of(nhs_number)
+            patient = demand_about(self._may, WITHDRAW_PERMISSIONS, caller, nhs_number)
         row = self._journal.row(
             Kind.PERMISSION_WITHDRAWN,
             caller,

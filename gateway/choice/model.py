@@ -54,6 +54,11 @@ class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     proxy: str = ""
 
+    @property
+    def detail(self) -> str:
+        """Choice, whose word it was, and how it came: what the row of it says (`gateway.audit.report.choices`)."""
+        return f"{self.choice.value}, stated by {self.stated_by.value}, by {self.channel.value}"
+
 
 class Basis(StrEnum):
     """Why a permission exists."""

@@ -13,7 +13,7 @@ from gateway.audit.row import Kind
 from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
 from gateway.choice.asked import check_length
-from gateway.choice.may import READ_CHOICES, RECORD_CHOICE, May, demand
+from gateway.choice.may import READ_CHOICES, RECORD_CHOICE, May, demand_about
 from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
 from gateway.choice.number import nhs_number_of
 from gateway.choice.refusals import opted_out
@@ -27,7 +27,7 @@ SHORTEST_PROXY: Final = 3
 
 
 class SharingChoices:
-    """Records and reads what patients chose. Each method but `require_opted_in` writes its row, refusals too."""
+    """Records and reads what patients chose. `record` and `history` write their row, refusals too."""
 
     def __init__(self, store: Store, sealer: Sealer, journal: Journal, may: May, clock: Clock) -> None:
         self._store = store
@@ -57,8 +57,7 @@ class SharingChoices:
         proxy whom nobody names.
         """
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self._may, RECORD_CHOICE, caller)
-            patient = nhs_number_of(nhs_number)
+            patient = demand_about(self._may, RECORD_CHOICE, caller, nhs_number)
             check_length(reason, "choice.reason-too-long")
             _check_proxy(stated_by, proxy)
         choice_id = str(uuid.uuid4())
@@ -82,7 +81,7 @@ class SharingChoices:
             request_id,
             door,
             nhs_number=patient,
-            detail=f"{choice.value}, stated by {stated_by.value}, by {channel.value}",
+            detail=stated.detail,
             subject=stated.id,
         )
         await self._store.record_choice(stated, msgspec.structs.replace(row, bound=bound_to(stated)))
@@ -93,8 +92,7 @@ class SharingChoices:
     ) -> list[SharingChoice]:
         """Oldest first. That it was read is on the disk before anything is returned."""
         async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self._may, READ_CHOICES, caller)
-            patient = nhs_number_of(nhs_number)
+            patient = demand_about(self._may, READ_CHOICES, caller, nhs_number)
         await self._journal.append(
             self._journal.row(Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject="sharing choices")
         )
@@ -102,9 +100,13 @@ class SharingChoices:
 
     async def require_opted_in(self, nhs_number: str) -> None:
         """Raises OptedOut. The pipeline calls it before anyone is asked, and writes the refusal's row."""
-        current = await self._store.current_choice(self._sealer.patient_tag(nhs_number_of(nhs_number)))
-        if current is not None and current.choice is not Choice.OPTED_IN:
+        if await self.current(nhs_number) is not Choice.OPTED_IN:
             raise opted_out()
+
+    async def current(self, nhs_number: str) -> Choice:
+        """What holds now, for parts that act on it: no row says that somebody read it."""
+        newest = await self._store.current_choice(self._sealer.patient_tag(nhs_number_of(nhs_number)))
+        return newest.choice if newest is not None else Choice.OPTED_IN
 
 
 def proxy_of(choice_id: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from connectors.sdk.manifest import Manifest
 from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, Organisations, OrganisationType, Stage
-from gateway.caller.model import Caller, Role
+from gateway.caller.model import STAFF, Caller, Role
 from gateway.caller.roles import load_job_roles
 from gateway.choice.model import Basis, Permission, Scope
 from gateway.connector_commands.refusals import CannotDo
@@ -77,8 +77,8 @@ def caller(acting_as: str, at: Organisation, organisations: Organisations, polic
     first that takes part.
     """
     name, at_sign, ods = acting_as.partition("@")
-    if name not in list(Role):
-        raise CannotDo(f"--as must be a role, or ROLE@ODS: {', '.join(Role)}.")
+    if name not in STAFF:
+        raise CannotDo(f"--as must be a role, or ROLE@ODS: {', '.join(STAFF)}.")
     role = Role(name)
     code, type_, named = _named(ods, organisations) if at_sign else _usual(USUAL_PLACE[role], at, organisations)
     table = load_job_roles(policies / "job-roles.yaml")

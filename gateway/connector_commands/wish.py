@@ -15,7 +15,7 @@ from connectors.sdk.manifest import load_manifest
 from connectors.sdk.model import Section
 from connectors.sdk.nhs_number import parse_nhs_number
 from connectors.sdk.organisations import SANDBOX_ADDRESS, Organisation, Organisations, load_organisations
-from gateway.caller.model import KnownCaller, Role
+from gateway.caller.model import STAFF, KnownCaller, Role
 from gateway.caller.roles import load_job_roles
 from gateway.connector_commands.refusals import CannotDo
 from gateway.policy.decide import Policy
@@ -151,8 +151,10 @@ def _who(
         return _operator(user_id, OPERATOR), frozenset(Section)
     role_name, _, ods = wish.acting_as.partition("@")
     own = organisations.get(ods)
-    if role_name not in list(Role) or own is None:
-        raise CannotDo(f"--as must be ROLE@ODS, a role you hold in an organisation that takes part: {', '.join(Role)}.")
+    if role_name not in STAFF or own is None:
+        raise CannotDo(
+            f"--as must be ROLE@ODS, a role you hold in an organisation that takes part: {', '.join(STAFF)}."
+        )
     role = Role(role_name)
     table = load_job_roles(settings.policies_dir / "job-roles.yaml")
     held = [code for code, type_, meant in table if (type_, meant) == (own.type, role)]

@@ -30,9 +30,10 @@ from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo import state as demo_state
 from gateway.demo.identity import DEMO_CLIENT
+from gateway.demo.patients import PATIENTS_CLIENT
 from gateway.demo.server import Stoppable
 from gateway.demo.token import demo_client, fetch_token, soon
-from gateway.launch.settings import SignInSettings
+from gateway.launch.settings import PatientSignInSettings, SignInSettings
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
 from gateway.taking_part import load_register
@@ -40,6 +41,7 @@ from gateway.taking_part import load_register
 AUDIENCE: Final = "connect-care"
 _HOST: Final = "127.0.0.1"
 _PATIENCE: Final = 30.0
+_SANDBOXES: Final = "sandboxes"
 
 
 class DemoFailed(Exception):
@@ -125,10 +127,16 @@ def _surroundings(data: Path, options: DemoOptions) -> Iterator[dict[str, Any]]:
     if options.canaries:
         sandbox_command.append("--canaries")
     with (
-        _process(data, "sandboxes", sandbox_command) as sandboxes,
-        _process(data, "identity", ["gateway.demo.identity", "--port", "0", "--audience", AUDIENCE]) as identity,
+        _process(data, _SANDBOXES, sandbox_command) as sandboxes,
+        _process(data, "identity", _identity_command(data)) as identity,
     ):
-        yield {**sandboxes, "issuer": identity["issuer"]}
+        yield {**sandboxes, "issuer": identity["issuer"], "patientIssuer": identity["patientIssuer"]}
+
+
+def _identity_command(data: Path) -> list[str]:
+    """The sandboxes' state file, which is there by now, says which patients can sign in."""
+    patients = str(data / f"{_SANDBOXES}.json")
+    return ["gateway.demo.identity", "--port", "0", "--audience", AUDIENCE, "--patients", patients]
 
 
 @contextmanager
@@ -190,6 +198,7 @@ def _settings(data: Path, public_url: str, around: dict[str, Any], options: Demo
         key_file=key_file,
         issuers=(issuer,),
         sign_ins=(_sign_in(around["issuer"]),),
+        patient_sign_ins=(_patient_sign_in(around["patientIssuer"]),),
         addresses=around["addresses"],
         **given,
         **options.more,
@@ -199,6 +208,16 @@ def _settings(data: Path, public_url: str, around: dict[str, Any], options: Demo
 def _sign_in(issuer: str) -> SignInSettings:
     return SignInSettings(
         name="the demo's sign-in", tag="demo", issuer=issuer, client_id=DEMO_CLIENT, allow_insecure_loopback=True
+    )
+
+
+def _patient_sign_in(issuer: str) -> PatientSignInSettings:
+    return PatientSignInSettings(
+        name="the demo's sign-in for patients",
+        tag="demo-patients",
+        issuer=issuer,
+        client_id=PATIENTS_CLIENT,
+        allow_insecure_loopback=True,
     )
 
 
@@ -255,6 +274,7 @@ def _welcome(settings: Settings, around: dict[str, Any]) -> None:
         f"Connect Care runs on {public_url}   (Ctrl-C stops it)",
         f"  FHIR API           {public_url}/fhir/R4/metadata",
         f"  identity provider  {around['issuer']}",
+        f"  patients' pages    {public_url}/my",
         f"  data               {settings.data_dir}",
         "",
         'Sandbox organisations (POST {"mode": "slow"|"broken"|"hung"|"lying"|"well"} to make one misbehave)',

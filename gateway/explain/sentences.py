@@ -42,6 +42,18 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "The patient's current NHS number.",
     ),
     "register.invalidated": ("The national register says that this number is nobody's.", "The right NHS number."),
+    "patient.another": (
+        "A patient asked about somebody else.",
+        "Nobody asks about another person on their own pages: who speaks for them talks to the GP practice.",
+    ),
+    "signin.not-proven": (
+        "The person who signed in as a patient had not proved who they are.",
+        "Proving it at the service that they sign in with.",
+    ),
+    "signin.too-young": (
+        "The person who signed in as a patient is too young to speak for themselves here.",
+        "A parent or carer talking to the GP practice.",
+    ),
     "read.not-found": (
         "No such resource was among what this caller may be shown: it doesn't exist, or it is withheld.",
         "Where it exists: a role, permission or scope under which the policy shows it.",
@@ -116,6 +128,7 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "A new launch, by a system that is registered, for a patient with an NHS number.",
     ),
     "live": ("The event stream was not asked for as it must be.", _MEND),
+    "my": ("The patient's own page was not asked for as it must be.", _MEND),
     "nhs-number": ("What was given is no NHS number.", "The right NHS number, checked with the patient."),
     "permission": ("The permission was not asked for as it must be.", _MEND),
     "register": ("The national register couldn't say who the patient is.", _TRY_AGAIN),

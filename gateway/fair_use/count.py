@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from limits import RateLimitItem
 from limits.strategies import MovingWindowRateLimiter
 
-from gateway.caller.model import Caller, KnownCaller
+from gateway.caller.model import Caller, KnownCaller, Role
 from gateway.fair_use.settings import Budget, FairUseSettings, windows
 from gateway.fair_use.window import Windows
 
@@ -68,7 +68,8 @@ class Counts:
 
         Nothing else runs between the test and the count: this is no coroutine.
         """
-        return self._take(list(self._of(uses)), _keys(caller))
+        keys = _keys(caller)
+        return self._take([limit for limit in self._of(uses) if limit.scope in keys], keys)
 
     def take_of_refused(self, known: KnownCaller) -> Exceeded | None:
         """Count one request of somebody who may not ask here, as the person that they are and nothing else: what they
@@ -134,7 +135,10 @@ def person_key(caller: Caller | KnownCaller) -> str:
 
 
 def _keys(caller: Caller) -> Mapping[Scope, str]:
-    """A client is counted whoever uses it; in an organisation, whoever there uses it."""
+    """A client is counted whoever uses it; in an organisation, whoever there uses it. Patients are in none, and all of
+    them use the one client of their provider: each is counted alone."""
+    if caller.role is Role.PATIENT:
+        return {Scope.PERSON: person_key(caller)}
     return {
         Scope.PERSON: person_key(caller),
         Scope.CLIENT_IN_ORGANISATION: json.dumps([caller.issuer, caller.client_id, caller.organisation]),

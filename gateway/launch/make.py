@@ -18,6 +18,7 @@ from gateway.launch.context import Contexts
 from gateway.launch.entered import Burning
 from gateway.launch.flow import Launches
 from gateway.launch.naming import Identifying, Naming
+from gateway.launch.patient_sign_in import PatientSignIns
 from gateway.launch.people import People
 from gateway.launch.sign_in import SignIns
 from gateway.sealed import Sealer
@@ -39,6 +40,7 @@ class WaysIn:
 
     launches: Launches
     sign_ins: SignIns
+    patient_sign_ins: PatientSignIns
     naming: Naming
 
 
@@ -61,6 +63,7 @@ def made_ways_in(
     return WaysIn(
         Launches(settings.launches, contexts, codes, naming, keys, public_url=base, transport=outside),
         SignIns(settings.sign_ins, codes, naming, public_url=base, transport=outside),
+        PatientSignIns(settings.patient_sign_ins, codes, sealer, clock, public_url=base, transport=outside),
         naming,
     )
 

@@ -38,6 +38,16 @@ def not_offered() -> NotFound:
     return NotFound("There is no such way to sign in. Choose one of those on the page Sign in.", rule="signin.unknown")
 
 
+def unclear_patient(detail: str) -> NotSignedIn:
+    """The provider didn't say in a way that can be used who the patient is."""
+    return NotSignedIn(
+        "The service that you signed in with did not tell us who you are in a way that we can use. Try again. If it "
+        "happens again, ask your GP practice for help.",
+        rule="signin.unclear-patient",
+        detail=detail,
+    )
+
+
 def malformed(detail: str) -> BadRequest:
     """The launch itself is wrong."""
     return BadRequest(f"This launch can't be understood. {_AGAIN}", rule="launch.malformed", detail=detail)

@@ -1,7 +1,10 @@
-"""The session of somebody whom a launch signed in: kept here, sealed; the browser holds a name for it and no more.
+"""The session of somebody who signed in: kept here, sealed; the browser holds a name for it and no more.
 
-A session is for one patient, from its first page to its last. It ends when nobody used it for a while, after some hours
-whatever happens, when its person signs out, and when another launch in the same browser takes its place.
+A launched session is for one patient, from its first page to its last. A session ends when nobody used it for a while,
+after some hours whatever happens, when its person signs out, and when another one in the same browser takes its place.
+
+Staff and patients have sessions of two kinds. Each is sealed to its own kind, so that none can be opened as the other;
+the browser's cookie is one, so that it holds one of them at most.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -55,6 +58,28 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"Session(system={self.system!r}, …)"
 
 
+class PatientSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A patient on their own pages. All of it is sealed in the store.
+
+    `registration` names the provider that signed them in, which must still be there on each page. `account` is a keyed
+    digest of who they are there, `proofing` how far their identity was proven, `token_id` which sign-in it was.
+    """
+
+    system: str
+    registration: str
+    nhs_number: str
+    account: str
+    proofing: str
+    token_id: str
+    csrf: str
+
+    def __repr__(self) -> str:
+        return f"PatientSession(system={self.system!r}, …)"
+
+
+Kind = TypeVar("Kind", Session, PatientSession)
+
+
 @dataclass(frozen=True, slots=True)
 class Began:
     """A new session: `name` is for the browser's cookie alone, `tag` for the address of its page."""
@@ -63,12 +88,12 @@ class Began:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+@dataclass(frozen=True)
+class ResumedOf(Generic[Kind]):
     """A session that holds, with the moment at which it ends whatever happens."""
 
     id: str
-    session: Session
+    session: Kind
     ends_at: datetime
 
     @property
@@ -90,17 +115,27 @@ class Resumed:
             raise forged_form()
 
 
-class Sessions:
-    """Begins, resumes and ends sessions."""
+class SessionsOf(Generic[Kind]):
+    """Begins, resumes and ends sessions of one kind. `sealed_to` keeps it apart from every other."""
 
-    def __init__(self, store: SessionStore, sealer: Sealer, times: SessionTimes, clock: Clock) -> None:
+    def __init__(
+        self,
+        kind: type[Kind],
+        sealed_to: str,
+        store: SessionStore,
+        sealer: Sealer,
+        times: SessionTimes,
+        clock: Clock,
+    ) -> None:
+        self._kind: type[Kind] = kind
+        self._sealed_to = sealed_to
         self._store = store
         self._sealer = sealer
         self._idle = timedelta(minutes=times.idle)
         self._longest = timedelta(minutes=times.longest)
         self._clock = clock
 
-    async def begin(self, session: Session, *, instead_of: str = "", until: datetime | None = None) -> Began:
+    async def begin(self, session: Kind, *, instead_of: str = "", until: datetime | None = None) -> Began:
         """What the browser is to hold: always a new name, whatever it held before (`instead_of`, which ends).
 
         `until` is when the sign-in itself ends, where that is sooner.
@@ -111,37 +146,62 @@ class Sessions:
         ends_at = min(now + self._longest, until or now + self._longest)
         kept = KeptSession(
             id=session_id,
-            sealed=self._sealer.seal_text(msgspec.json.encode(session).decode(), _bound(session_id)),
+            sealed=self._sealer.seal_text(msgspec.json.encode(session).decode(), self._bound(session_id)),
             idle_until=min(now + self._idle, ends_at),
             ends_at=ends_at,
         )
         await self._store.keep_session(kept, now, self._id(instead_of) if _NAME.fullmatch(instead_of) else None)
         return Began(name, _tag(session_id))
 
-    async def resume(self, name: str) -> Resumed:
+    async def resume(self, name: str) -> ResumedOf[Kind]:
         """The session of that name, which goes on. Raises NotSignedIn where there is none that holds."""
         kept = await self._store.session(self._id(name)) if _NAME.fullmatch(name) else None
         now = self._clock()
         if kept is None or now >= min(kept.idle_until, kept.ends_at):
             raise no_session()
+        session = self._opened(kept)
         idle_until = min(now + self._idle, kept.ends_at)
         if idle_until - kept.idle_until >= _TOUCH_EVERY:
             await self._store.touch_session(kept.id, idle_until)
-        return Resumed(kept.id, self._opened(kept), kept.ends_at)
+        return ResumedOf(kept.id, session, kept.ends_at)
 
     async def end(self, name: str) -> None:
         """It holds no more, in any worker. Again is harmless."""
         if _NAME.fullmatch(name):
             await self._store.end_session(self._id(name))
 
-    def _opened(self, kept: KeptSession) -> Session:
+    def _opened(self, kept: KeptSession) -> Kind:
+        """Raises NotSignedIn for one of the other kind, too."""
         try:
-            return msgspec.json.decode(self._sealer.open_text(kept.sealed, _bound(kept.id)), type=Session)
+            sealed_in = self._sealer.open_text(kept.sealed, self._bound(kept.id))
+            session: Kind = msgspec.json.decode(sealed_in, type=self._kind)
         except (Unsealable, msgspec.DecodeError) as error:
             raise no_session() from error
+        return session
 
     def _id(self, name: str) -> str:
         return self._sealer.question_tag(f"viewer session {name}")
+
+    def _bound(self, session_id: str) -> str:
+        return f"{self._sealed_to} {session_id}"
+
+
+Resumed = ResumedOf[Session]
+ResumedPatient = ResumedOf[PatientSession]
+
+
+class Sessions(SessionsOf[Session]):
+    """Those of staff."""
+
+    def __init__(self, store: SessionStore, sealer: Sealer, times: SessionTimes, clock: Clock) -> None:
+        super().__init__(Session, "viewer session", store, sealer, times, clock)
+
+
+class PatientSessions(SessionsOf[PatientSession]):
+    """Those of patients."""
+
+    def __init__(self, store: SessionStore, sealer: Sealer, times: SessionTimes, clock: Clock) -> None:
+        super().__init__(PatientSession, "patient session", store, sealer, times, clock)
 
 
 def new_csrf() -> str:
@@ -154,7 +214,3 @@ def _tag(session_id: str) -> str:
     and the digits 2 to 7, so that no run of it could be taken for an NHS number."""
     digest = hashlib.blake2b(session_id.encode(), digest_size=_TAG_BYTES, person=b"viewer page").digest()
     return base64.b32encode(digest).decode().lower()
-
-
-def _bound(session_id: str) -> str:
-    return f"viewer session {session_id}"

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from gateway.caller.settings import Algorithm, IssuerSettings, check_address
 
 OdsCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,6}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
 Users = Literal["access-token", "id-token", "userinfo"]
+_UNPROVEN: Final = frozenset({"P0", "P5"})
 _SCOPE_WORDS: Final = "launch openid fhirUser patient/Patient.rs"
 
 
@@ -159,11 +160,24 @@ class PatientSignInSettings(Client):
 
     What it states of them is read at the userinfo endpoint, or is in the ID token: `nhs_number`, `birthdate` and
     `identity_proofing_level`, which must be `proofing` (P9: identity proven to the level that health records ask for).
+    `youngest` is the age in years from which somebody speaks for themselves here (NHS login opens at 13). Its issuer
+    signs in no staff.
     """
 
     tag: Tag
-    proofing: str = "P9"
+    proofing: str = Field(default="P9", min_length=1, max_length=32)
     scope: str = "openid profile profile_extended"
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS512", "ES384", "RS384", "ES256", "RS256"), min_length=1)
+    youngest: int = Field(default=13, ge=0, le=18)
+
+    @field_validator("proofing")
+    @classmethod
+    def _proves_somebody(cls, proofing: str) -> str:
+        if proofing in _UNPROVEN:
+            raise ValueError(
+                "P0 and P5 prove nobody's identity: whoever typed an NHS number could read about it. Use P9"
+            )
+        return proofing
 
 
 def fault_of(registered: Sequence[Signing], issuers: frozenset[str], *, is_demo: bool) -> str:
@@ -173,6 +187,8 @@ def fault_of(registered: Sequence[Signing], issuers: frozenset[str], *, is_demo:
             return f"{one.name}: counts_as names {one.counts_as}, which is none of issuers. Name one of them exactly"
         if one.allow_insecure_loopback and not is_demo:
             return f"{one.name}: allow_insecure_loopback is for the demo. Give an https issuer"
+        if isinstance(one, PatientSignInSettings) and one.issuer in issuers:
+            return f"{one.name}: patients and staff sign in at issuers of their own. Give patients another than staff's"
     published: dict[str, str | None] = {}
     for one in registered:
         if published.setdefault(one.issuer, one.jwks_uri) != one.jwks_uri:

@@ -43,6 +43,9 @@ DOORS: Final = (
     "judge-case",
     "disclose",
     "see-sources",
+    "read-own-report",
+    "read-own-choices",
+    "record-own-choice",
 )
 """The actions of `may`."""
 

@@ -29,6 +29,7 @@ USUAL_PLACE: Final[Mapping[Role, OrganisationType]] = {
     Role.SOCIAL_WORKER: OrganisationType.COUNCIL,
     Role.PRIVACY_OFFICER: OrganisationType.ACUTE_TRUST,
     Role.COMMISSIONER: OrganisationType.COMMISSIONER,
+    Role.PATIENT: OrganisationType.NATIONAL_SERVICE,
 }
 """Where the matrix puts each role; the rules say where it matters."""
 _NOTES: Final = {

@@ -38,13 +38,14 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Around:
     """What surrounds a page: who is signed in (a sentence), where they can go (and which of it is `here`), and where
-    the form that signs out is sent, with `csrf`; "" where nobody is signed in."""
+    the form that signs out is sent, with `csrf`; "" where nobody is signed in. `home` is where the name leads."""
 
     signed_in: str = ""
     places: tuple[Place, ...] = ()
     here: str = ""
     leave: str = ""
     csrf: str = ""
+    home: str = "/"
 
 
 NOBODY: Final = Around()

@@ -28,7 +28,8 @@ from connectors.sdk.organisations import Organisation, load_organisations
 from gateway.app import create_app
 from gateway.caller.settings import IssuerSettings
 from gateway.demo.identity import DEMO_CLIENT, DEMO_PATH, Demo, serving
-from gateway.launch.settings import SignInSettings
+from gateway.demo.patients import PATIENTS_CLIENT, PatientDemo, patients_of
+from gateway.launch.settings import PatientSignInSettings, SignInSettings
 from gateway.outside import Outside
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
@@ -46,6 +47,13 @@ ISSUER = "http://127.0.0.1:9/demo"
 AUDIENCE = "connect-care"
 SIGN_IN = SignInSettings(
     name="the demo's sign-in", tag="demo", issuer=ISSUER, client_id=DEMO_CLIENT, allow_insecure_loopback=True
+)
+PATIENT_SIGN_IN = PatientSignInSettings(
+    name="the demo's sign-in for patients",
+    tag="demo-patients",
+    issuer=f"{ISSUER}/patients",
+    client_id=PATIENTS_CLIENT,
+    allow_insecure_loopback=True,
 )
 SHIPPED: Path = Settings.model_fields["organisations_file"].default
 ORGANISATIONS = Path(__file__).with_name("organisations.yaml")
@@ -65,6 +73,7 @@ class Stack:
     answers: Answers = field(default_factory=Answers)
     tokens: dict[str, str] = field(default_factory=dict)
     provider: Starlette = field(kw_only=True)
+    patients: PatientDemo = field(kw_only=True)
 
     def token(self, who: str) -> str:
         return self.tokens.setdefault(who, self.demo.mint(who))
@@ -97,14 +106,23 @@ class Stack:
             assert entered.status_code == 303, entered.text
             yield here
 
+    @asynccontextmanager
+    async def patient(self, nhs_number: str) -> AsyncIterator[httpx2.AsyncClient]:
+        """A browser in which that patient signed in to their own pages."""
+        spoken = next(each.spoken for each in self.patients.patients.values() if each.nhs_number == nhs_number)
+        async with self.browser() as here:
+            entered = await here.get(await self.chosen(here, spoken, "/my/sign-in/demo-patients"))
+            assert entered.status_code == 303, entered.text
+            yield here
+
     def browser(self) -> httpx2.AsyncClient:
         """A browser of a test's own, in which nobody signed in."""
         app = self.client._transport.app  # type: ignore[attr-defined]
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000")
 
-    async def chosen(self, here: httpx2.AsyncClient, who: str) -> str:
+    async def chosen(self, here: httpx2.AsyncClient, who: str, at: str = "/sign-in/demo") -> str:
         """The address to which the provider sends the browser back, once that person was chosen there."""
-        began = await here.get("/sign-in/demo")
+        began = await here.get(at)
         assert began.status_code == 303, began.text
         sent_to = httpx2.URL(began.headers["location"]).copy_merge_params({"as": who})
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.provider)) as there:
@@ -180,7 +198,8 @@ async def running(
     if not key_file.exists():
         new_master_key(key_file)
     demo = Demo(ISSUER, AUDIENCE)
-    provider = serving(demo)
+    patients = PatientDemo(demo, patients_of([dict(each) for each in sandbox.people()]))
+    provider = serving(demo, patients.routes)
     usual = {ods: sandbox_without(ods, without, canaries=canaries) for ods in SOURCES}
     sandboxes = {**usual, **(others or {})}
 
@@ -201,14 +220,14 @@ async def running(
             IssuerSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), allow_insecure_loopback=True),
         ),
         "sign_ins": (SIGN_IN,),
+        "patient_sign_ins": (PATIENT_SIGN_IN,),
         "organisations_file": ORGANISATIONS,
         "fair_use": BOUNDLESS,
         "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }
-    app = create_app(
-        load_settings(None, **given), Outside(connected, _fetching(demo, ehr), audit_transport, _to(provider, ehr))
-    )
+    outside = Outside(connected, _fetching(demo, patients, ehr), audit_transport, _to(provider, ehr))
+    app = create_app(load_settings(None, **given), outside)
     answers = Answers()
     async with (
         app.router.lifespan_context(app),
@@ -218,12 +237,14 @@ async def running(
             event_hooks={"response": [answers]},
         ) as client,
     ):
-        yield Stack(client, app, demo, sandboxes, app.state.parts, data, answers, provider=provider)
+        yield Stack(client, app, demo, sandboxes, app.state.parts, data, answers, provider=provider, patients=patients)
 
 
-def _fetching(demo: Demo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:
+def _fetching(demo: Demo, patients: PatientDemo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:
     async def fetch(url: str) -> bytes:
-        return await (ehr.fetch(url) if ehr is not None and url.startswith(ehr.issuer) else demo.fetch(url))
+        if ehr is not None and url.startswith(ehr.issuer):
+            return await ehr.fetch(url)
+        return await (patients if url.startswith(patients.issuer) else demo).fetch(url)
 
     return fetch
 

@@ -32,7 +32,7 @@ from gateway.store.interface import Kept, Store
 
 LABELS = 11
 SETS = sum(comb(LABELS, number) for number in range(3))
-EVERY = 8 * 8 * 4 * 3 * 2 * 2 * 8 * 8 * SETS
+EVERY = len(Role) * 8 * 4 * 3 * 2 * 2 * 8 * 8 * SETS
 """Roles, types, purposes (two of care, a disclosure's, any other), bases, scopes, own practice, sections, sources."""
 
 Change = Callable[[str], str]

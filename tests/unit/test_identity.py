@@ -24,7 +24,7 @@ import pytest
 from gateway.caller.keys import Keys, KeysUnavailable
 from gateway.caller.settings import IssuerSettings
 from gateway.caller.tokens import Tokens
-from gateway.demo.identity import DEMO_GRANT, Demo, create_app
+from gateway.demo.identity import DEMO_GRANT, Demo, serving
 from gateway.demo.people import PEOPLE, NoSuchPerson, person
 from gateway.demo.serve import write_state
 from gateway.errors import NotSignedIn
@@ -51,7 +51,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.now = time.time()
-        self.app = create_app(ISSUER, AUDIENCE, clock=lambda: self.now)
+        self.app = serving(Demo(ISSUER, AUDIENCE, clock=lambda: self.now))
         self.demo: Demo = self.app.state.demo
 
     async def call(self, method: str, path: str, host: str = "127.0.0.1:9", **more: Any) -> httpx2.Response:
@@ -150,7 +150,7 @@ async def test_it_shows_itself_for_what_it_is(provider: Provider) -> None:
     with pytest.raises(KeysUnavailable):
         await Keys([SETTINGS], provider.fetch).key(ISSUER, None, "ES256")
     with pytest.raises(ValueError, match="/demo"):
-        create_app("http://127.0.0.1:9/", AUDIENCE)
+        serving(Demo("http://127.0.0.1:9/", AUDIENCE))
 
 
 async def test_it_publishes_no_private_key_and_another_key_each_start(provider: Provider) -> None:

@@ -9,6 +9,7 @@ from connectors.sdk.model import ODS_SYSTEM
 from gateway.audit.events import codes
 from gateway.audit.events.codes import Json, coding, concept
 from gateway.audit.row import Row, Who
+from gateway.caller.model import Role
 
 # A journal's row holds no network address: behind a proxy the gateway sees the proxy's own.
 _NO_ADDRESS: Final[Json] = {"extension": [{"url": codes.DATA_ABSENT, "valueCode": "unknown"}]}
@@ -107,7 +108,8 @@ def token_urn(token_id: str) -> str:
 def _person(who: Who) -> Json:
     if not who.user_id:
         return {"display": who.name or "unknown"}
-    named: Json = {"type": "Practitioner", "identifier": {"system": who.issuer, "value": who.user_id}}
+    kind = "Patient" if who.role == Role.PATIENT else "Practitioner"
+    named: Json = {"type": kind, "identifier": {"system": who.issuer, "value": who.user_id}}
     return {**named, "display": who.name} if who.name else named
 
 

@@ -8,6 +8,9 @@ from gateway.audit.row import Row
 
 _TRIED: Final = (
     ("/access-reports", "tried to make a list of who looked at you"),
+    ("/my/choice", "tried to use the page about your choice"),
+    ("/my/permissions", "tried to use the page about who may look now"),
+    ("/my", "tried to use your own pages"),
     ("/audit", "tried to read who looked at you"),
     ("/fhir/R4/AuditEvent", "tried to read who looked at you"),
     ("/fhir/R4/Consent", "tried to read what you chose"),
@@ -24,6 +27,9 @@ _TRIED: Final = (
 
 _READ: Final = (
     ("/access-reports", "who looked at you, to make a report like this one"),
+    ("/my/looks", "the list of who looked at you"),
+    ("/my/choice", "what you chose"),
+    ("/my/permissions", "who may look at your record"),
     ("/fhir/R4/Consent", "what you chose"),
     ("/sharing-choices", "what you chose"),
     ("/permissions", "who may look at your record"),

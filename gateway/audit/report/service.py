@@ -1,7 +1,5 @@
-"""Makes access reports for those whom policy lets (privacy officers); refuses others, and that's a row too.
-
-Whoever lets patients ask for themselves one day hands their own number to the same `ReportMaker`.
-"""
+"""Makes access reports for those whom policy lets: privacy officers, and patients of themselves. Others are refused,
+and that's a row too."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ from gateway.audit.report.model import Period, Report
 from gateway.audit.report.opened import is_moment
 from gateway.audit.row import Kind
 from gateway.caller.model import Caller
-from gateway.choice.may import MAKE_REPORT, May, demand
-from gateway.choice.number import nhs_number_of
+from gateway.choice.may import MAKE_REPORT, May, demand_about
 from gateway.errors import BadRequest
 from gateway.store.kept import LogDamaged
 
@@ -52,8 +49,7 @@ class Reports:
         journal can't be proven.
         """
         async with self.journal.refusals(caller, request_id, door, nhs_number=nhs_number):
-            demand(self.may, MAKE_REPORT, caller)
-            patient = nhs_number_of(nhs_number)
+            patient = demand_about(self.may, MAKE_REPORT, caller, nhs_number)
             _check(period)
         row = self.journal.row(
             Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=f"access report{_said(period)}"

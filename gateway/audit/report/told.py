@@ -14,6 +14,7 @@ from gateway.audit.report.groups import Group
 from gateway.audit.report.model import Asked, Law, Person, Saw, What
 from gateway.audit.report.words import clean, counted, listed
 from gateway.audit.row import Kind, Row, Who
+from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
 
 Told = dict[str, Any]
@@ -48,6 +49,8 @@ def person(who: Who | None) -> Person | None:
     """What a patient may know of a member of staff."""
     if who is None:
         return None
+    if who.role == Role.PATIENT:
+        return Person(name=words.YOU, role=words.ROLES[Role.PATIENT], organisation="")
     role = words.ROLES.get(who.role, words.STAFF)
     return Person(name=clean(who.name), role=role, organisation=clean(who.organisation_name))
 
@@ -57,8 +60,15 @@ def name_of(row: Row) -> str:
     someone = person(row.who)
     if someone is None:
         return "The people who run Connect Care"
+    if _is_patient(row):
+        return words.YOU
     place = f" at {someone.organisation}" if someone.organisation else ""
     return f"{someone.name}, {someone.role}{place}," if someone.name else f"{someone.role.capitalize()}{place}"
+
+
+def _is_patient(row: Row) -> bool:
+    """The patient whom the row is about: on their own pages nobody does anything about anybody else."""
+    return row.who is not None and row.who.role == Role.PATIENT
 
 
 def entries(saw: Saw) -> str:
@@ -121,8 +131,8 @@ def _started(group: Group, context: Context) -> Told:
 def _refused(group: Group, _: Context) -> Told:
     row = group.rows[0]
     because = words.refused_because(row.rule)
-    what = "any more of it" if group.is_rest else "anything"
-    text = f"{name_of(row)} {attempted(row)}. They were not shown {what}, because {because}."
+    them, what = "You" if _is_patient(row) else "They", "any more of it" if group.is_rest else "anything"
+    text = f"{name_of(row)} {attempted(row)}. {them} were not shown {what}, because {because}."
     return {"what": What.REFUSED, "text": text, "refused_because": because}
 
 
@@ -146,14 +156,19 @@ def _granted(group: Group, context: Context) -> Told:
 
 def _ended(group: Group, _: Context) -> Told:
     row = group.rows[0]
-    all_of_them = took_back(row.detail)
-    text = f"{all_of_them} {name_of(row)} wrote it down." if all_of_them else f"{name_of(row)} {_ENDED}"
+    taken = took_back(row.detail)
+    text = _stated(taken, row) if taken else f"{name_of(row)} {_ENDED}"
     return {"what": What.PERMISSION_ENDED, "text": text}
+
+
+def _stated(statement: str, row: Row) -> str:
+    """What the patient said, and who wrote it down where somebody had to."""
+    return statement if _is_patient(row) else f"{statement} {name_of(row)} wrote it down."
 
 
 def _chose(group: Group, _: Context) -> Told:
     row = group.rows[0]
-    return {"what": What.CHOICE, "text": f"{chose(row.detail)} {name_of(row)} wrote it down."}
+    return {"what": What.CHOICE, "text": _stated(chose(row.detail), row)}
 
 
 def _disclosed(group: Group, _: Context) -> Told:

@@ -20,8 +20,11 @@ ROLES: Final[Mapping[str, str]] = {
     "social-worker": "a social worker",
     "privacy-officer": "a privacy officer",
     "commissioner": "a person who plans care",
+    "patient": "the patient",
 }
 STAFF: Final = "a member of staff"
+YOU: Final = "You"
+"""The patient, on their own pages."""
 
 SECTIONS: Final[Mapping[str, str]] = {
     "demographics": "your name, address and birth date",
@@ -59,6 +62,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "permission.none": "they had not asked you first",
     "permission.ended": "your permission had ended",
     "patient.unknown": "nobody had a record with that number",
+    "patient.another": "it was about somebody else",
     "patient.birth-date-differs": "they gave a wrong birth date",
     "register.superseded": "your NHS number has changed",
     "register.invalidated": "the number is no longer used",
@@ -89,6 +93,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "form": _WRONG_QUESTION,
     "home": _WRONG_QUESTION,
     "signin": "we could not be sure who they were",
+    "my": _WRONG_QUESTION,
     "static": _WRONG_QUESTION,
     "launch": "we could not be sure who they were",
     "live": _WRONG_QUESTION,
