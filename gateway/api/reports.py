@@ -11,8 +11,8 @@ from gateway.api.contract import takes
 from gateway.api.door import opened
 from gateway.api.http import read_model
 from gateway.api.models import AccessReportRequest
-from gateway.audit.report.formats import FORMS
-from gateway.audit.report.model import Period
+from gateway.audit.report.formats import FORMS, Format
+from gateway.audit.report.model import Period, Report
 
 router = APIRouter(tags=["audit"])
 
@@ -32,7 +32,11 @@ async def make_report(request: Request) -> Response:
         door.about(body.nhsNumber)
         period = Period(since=body.since, until=body.until)
         report = await door.parts.reports.make(door.caller, body.nhsNumber, period, door.request_id, door=door.name)
-        form = FORMS[body.format]
-        # A file name ends up in downloads and mails: it names nobody.
-        named = {"Content-Disposition": f'attachment; filename="access-report.{body.format.value}"'}
-        return Response(await asyncio.to_thread(form.write, report), media_type=form.media_type, headers=named)
+        return await as_file(report, body.format)
+
+
+async def as_file(report: Report, format_: Format) -> Response:
+    """A report to be kept. A file's name ends up in downloads and mails: it names nobody."""
+    form = FORMS[format_]
+    named = {"Content-Disposition": f'attachment; filename="access-report.{format_.value}"'}
+    return Response(await asyncio.to_thread(form.write, report), media_type=form.media_type, headers=named)

@@ -12,7 +12,7 @@ from gateway.caller.model import Caller
 from gateway.choice import consent
 from gateway.choice.consent import Json
 from gateway.choice.may import READ_CONSENTS, May, demand
-from gateway.choice.model import Permission, SharingChoice
+from gateway.choice.model import Permission, SharingChoice, in_force
 from gateway.choice.number import nhs_number_of
 from gateway.errors import NotFound
 from gateway.sealed import Sealer, Unsealable
@@ -87,16 +87,14 @@ class Consents:
         ]
 
     def _of_permissions(self, patient: str, permissions: list[Permission]) -> list[Json]:
-        """`permissions` are newest first: of each caller's, only the newest can be in force."""
-        now, newest = self._clock(), dict[str, str]()
-        for permission in permissions:
-            newest.setdefault(permission.caller, permission.id)
+        """`permissions` are newest first."""
+        holding = {permission.id for permission in in_force(permissions, self._clock())}
         return [
             consent.of_permission(
                 each,
                 patient,
                 self._id(patient, each.organisation, each.id),
-                active=each.holds_at(now) and newest[each.caller] == each.id,
+                active=each.id in holding,
                 extends=self._id(patient, each.organisation, each.extends) if each.extends else None,
             )
             for each in permissions

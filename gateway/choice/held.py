@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import msgspec
 
 from gateway.audit.bound import bound_to
 from gateway.audit.journal import Journal
-from gateway.audit.row import Kind
+from gateway.audit.row import Kind, Who
 from gateway.caller.model import Caller
 from gateway.choice.may import (
     ASK_BEST_INTERESTS,
@@ -18,13 +20,23 @@ from gateway.choice.may import (
     demand,
     demand_about,
 )
-from gateway.choice.model import Channel, Permission, StatedBy
+from gateway.choice.model import Channel, Permission, StatedBy, in_force
 from gateway.choice.number import nhs_number_of
 from gateway.choice.refusals import no_permission
 from gateway.errors import NotFound
 from gateway.sealed import Sealer
 from gateway.store.interface import Store
 from gateway.store.moments import Clock
+
+_GRANTS: Final = frozenset({Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED})
+_MOST_GRANTS: Final = 500
+
+
+class Given(NamedTuple):
+    """A permission that holds now, and whose it is, as its row has it; None where that row isn't at hand."""
+
+    permission: Permission
+    who: Who | None
 
 
 class HeldPermissions:
@@ -74,6 +86,16 @@ class HeldPermissions:
         )
         return await self._store.permissions_about(self._sealer.patient_tag(patient))
 
+    async def given(self, caller: Caller, nhs_number: str, request_id: str, *, door: str) -> list[Given]:
+        """What holds about a patient now, newest first, with whose it is. Raises, and is written down, as `about`."""
+        holding = in_force(await self.about(caller, nhs_number, request_id, door=door), self._clock())
+        if not holding:
+            return []
+        oldest = min(permission.granted_at for permission in holding)
+        rows = await self._store.rows(patient=holding[0].patient, kinds=_GRANTS, since=oldest, limit=_MOST_GRANTS)
+        whose = {kept.row.permission: kept.row.who for kept in rows}
+        return [Given(permission, whose.get(permission.id)) for permission in holding]
+
     def may_read(self, caller: Caller) -> bool:
         """Whether policy lets this caller know of other people's permissions."""
         return allowed(self._may, READ_PERMISSIONS, caller)
@@ -122,6 +144,32 @@ class HeldPermissions:
             subject="permissions",
         )
         return await self._store.withdraw_all(self._sealer.patient_tag(patient), self._clock(), row)
+
+    async def take_back(
+        self, caller: Caller, nhs_number: str, permission_id: str, channel: Channel, request_id: str, *, door: str
+    ) -> bool:
+        """End one person's permission about a patient, on that patient's own word; False where it had ended already.
+
+        In force everywhere when this returns. Raises Refusal as `withdraw_all`, and NotFound for a permission that
+        isn't about them.
+        """
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            patient = demand_about(self._may, WITHDRAW_PERMISSIONS, caller, nhs_number)
+            permission = await self._store.permission(permission_id)
+            if permission is None or permission.patient != self._sealer.patient_tag(patient):
+                raise NotFound("There is no such permission about this patient.", rule="permission.unknown")
+        moment = self._clock()
+        row = self._journal.row(
+            Kind.PERMISSION_WITHDRAWN,
+            caller,
+            request_id,
+            door,
+            nhs_number=patient,
+            permission=permission,
+            detail=f"one, stated by {StatedBy.PATIENT.value}, by {channel.value}",
+        )
+        ended = msgspec.structs.replace(permission, withdrawn_at=moment)
+        return await self._store.withdraw(permission.id, moment, msgspec.structs.replace(row, bound=bound_to(ended)))
 
     async def _own(self, caller: Caller, permission_id: str, request_id: str, door: str) -> Permission:
         async with self._journal.refusals(caller, request_id, door):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -98,3 +99,11 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     def holds_at(self, moment: datetime) -> bool:
         """True where it was neither withdrawn nor expired at that moment (an expiry is exclusive)."""
         return self.withdrawn_at is None and self.granted_at <= moment < self.expires_at
+
+
+def in_force(permissions: Iterable[Permission], moment: datetime) -> list[Permission]:
+    """Those that hold at that moment, of a list that is newest first: of each caller's, only the newest can."""
+    newest: dict[str, Permission] = {}
+    for permission in permissions:
+        newest.setdefault(permission.caller, permission)
+    return [permission for permission in newest.values() if permission.holds_at(moment)]

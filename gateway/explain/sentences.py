@@ -28,6 +28,7 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "A new permission: the patient is asked again.",
     ),
     "permission.replaced": ("A newer permission had taken this one's place.", "Extending the newest one."),
+    "permission.unknown": ("There is no such permission about this patient.", "One that the patient's page lists."),
     "permission.not-yours": ("The permission is not this caller's.", "Nobody uses or reads another's permission."),
     "patient.unknown": (
         "No organisation that takes part knew a patient with this NHS number.",

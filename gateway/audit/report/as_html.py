@@ -16,7 +16,7 @@ from typing import Final
 from gateway.audit.report.as_json import NotAReport, as_json
 from gateway.audit.report.model import Answer, Asked, ByOrganisation, Event, Looker, Report, What
 from gateway.audit.report.moments import number_of, when
-from gateway.audit.report.words import listed, times
+from gateway.audit.report.words import OTHER_PLACE, listed, times
 
 _STYLE: Final = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 _DATA: Final = "data:application/json;base64,"
@@ -96,7 +96,7 @@ def _people(organisations: Iterable[ByOrganisation]) -> list[str]:
     lines = ['<h2 id="people">Who, by place</h2>']
     for one in organisations:
         lines += _table(
-            one.organisation or "Place not known",
+            one.organisation or OTHER_PLACE,
             ("Who", "Looked", "Stopped, or saw nothing", "What they saw", "From", "To"),
             (_person(looker) for looker in one.people),
         )
@@ -123,7 +123,8 @@ def _events(events: tuple[Event, ...]) -> list[str]:
     return [*lines, *_table("Each line is one thing that happened, in order", ("Line", "When", "What happened"), rows)]
 
 
-def _tags(event: Event) -> str:
+def tags_of(event: Event) -> list[tuple[str, str]]:
+    """What is set apart about an event: a kind, for the style, and the words."""
     tags = []
     if event.asked is Asked.BEST_INTERESTS:
         tags.append(("best-interests", "You could not be asked: best interests"))
@@ -133,7 +134,11 @@ def _tags(event: Event) -> str:
         tags.append(("stopped", "Stopped: nothing was shown"))
     if not event.proven:
         tags.append(("new", "New: not proven yet"))
-    return "".join(f'<span class="tag {kind}">{escape(told)}</span> ' for kind, told in tags)
+    return tags
+
+
+def _tags(event: Event) -> str:
+    return "".join(f'<span class="tag {kind}">{escape(told)}</span> ' for kind, told in tags_of(event))
 
 
 def _table(caption: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

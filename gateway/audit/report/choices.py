@@ -31,9 +31,16 @@ def chose(detail: str) -> str:
     return _stated(detail, choice)
 
 
-def took_back(detail: str) -> str:
-    """From `all, stated by patient, by phone` (`gateway.choice.held`): that every permission ended; "" for another."""
-    return _stated(detail, "took back each yes, so nobody may use one any more") if detail.startswith("all,") else ""
+def took_back(detail: str, whose: str) -> str:
+    """From `all, stated by patient, by phone` (`gateway.choice.held`): that every permission ended; from `one, …` that
+    one person's did (`whose`: `Dr Ada Obi, a GP at The Surgery,`); "" for one that its holder ended."""
+    match detail.partition(",")[0]:
+        case "all":
+            return _stated(detail, "took back each yes, so nobody may use one any more")
+        case "one":
+            return _stated(detail, f"said that {whose} may not look any more")
+        case _:
+            return ""
 
 
 def _stated(detail: str, what: str) -> str:

@@ -15,12 +15,13 @@ from gateway.audit.report.erased import Gone
 from gateway.audit.report.groups import Group, Numbered, grouped
 from gateway.audit.report.model import Event, Period, What
 from gateway.audit.report.moments import day_of, when
-from gateway.audit.report.told import Context, person, told
+from gateway.audit.report.told import Context, name_of, person, told
 from gateway.audit.report.words import counted
 from gateway.audit.row import Kind, Row
 from gateway.desk.model import CaseKind
 
-_OPENING: Final = frozenset({Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED, Kind.CASE_OPENED})
+_GRANTS: Final = frozenset({Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED})
+_OPENING: Final = _GRANTS | {Kind.CASE_OPENED}
 _CASE_ROWS: Final = frozenset({Kind.CASE_OPENED, Kind.CASE_MOVED})
 
 
@@ -38,8 +39,9 @@ def events_of(rows: Sequence[Numbered], proven: int, period: Period, erased: Map
 
 def _context(rows: Sequence[Row], last_erased: int) -> Context:
     reasons = {row.permission: row.reason_code for row in rows if row.permission and row.reason_code}
+    holders = {row.permission: name_of(row) for row in rows if row.permission and row.kind in _GRANTS}
     cases = {case: _kind(row) for row in rows if row.kind in _OPENING for case in row.cases}
-    return Context(reasons, cases, last_erased)
+    return Context(reasons, holders, cases, last_erased)
 
 
 def _kind(row: Row) -> str:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gateway.audit.report.model import Answer, Asked, ByOrganisation, Event, Looker, Person, What
-from gateway.audit.report.words import counted, listed, times
+from gateway.audit.report.words import ROLES, counted, listed, times
+from gateway.caller.model import Role
 
 _SHOWN = frozenset({What.LOOKED, What.FOUND})
 _ASKED_FOR = frozenset({*_SHOWN, What.STARTED, What.REFUSED})
@@ -19,7 +20,7 @@ def glance(events: Sequence[Event], *, is_all: bool) -> tuple[Answer, ...]:
     looks = [event for event in events if event.what is What.LOOKED]
     found = [event for event in events if event.what is What.FOUND]
     given = [event for event in events if event.what is What.DISCLOSED]
-    refused = [event for event in events if event.what is What.REFUSED]
+    refused = [event for event in events if event.what is What.REFUSED and not is_own(event)]
     return (
         Answer(
             question="Who looked at me?", answer=(*_who(looks, ever), *_by_name(found), *_got(given), *_unknown(events))
@@ -35,7 +36,7 @@ def by_organisation(events: Sequence[Event]) -> tuple[ByOrganisation, ...]:
     """Who looked, was stopped or found the patient, by organisation and person, in alphabetical order."""
     people: dict[str, dict[Person, list[Event]]] = {}
     for event in events:
-        if event.who is not None and event.what in _ASKED_FOR:
+        if event.who is not None and event.what in _ASKED_FOR and not is_own(event):
             people.setdefault(event.who.organisation, {}).setdefault(event.who, []).append(event)
     return tuple(
         ByOrganisation(
@@ -44,6 +45,11 @@ def by_organisation(events: Sequence[Event]) -> tuple[ByOrganisation, ...]:
         )
         for organisation, theirs in sorted(people.items())
     )
+
+
+def is_own(event: Event) -> bool:
+    """Whether the patient did it themselves, on their own pages: nobody looked, and nobody was stopped."""
+    return event.who is not None and event.who.role == ROLES[Role.PATIENT]
 
 
 def _looker(who: Person, events: Sequence[Event]) -> Looker:

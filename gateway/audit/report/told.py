@@ -32,10 +32,12 @@ _NOT_SAID: Final = "Our list does not say if you were asked."
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What other rows of the patient say: the national reason of a permission, and the kind of a case, by its id.
-    `last_erased` is the number of the patient's last row that was erased."""
+    """What other rows of the patient say: the national reason of a permission, whose it is (`Dr Ada Obi, a GP at The
+    Surgery,`), and the kind of a case, by its id. `last_erased` is the number of the patient's last row that was
+    erased."""
 
     reasons: Mapping[str, str]
+    holders: Mapping[str, str]
     cases: Mapping[str, str]
     last_erased: int = 0
 
@@ -154,9 +156,9 @@ def _granted(group: Group, context: Context) -> Told:
     return {"what": what, "text": text, "permission": permission, "asked": asked}
 
 
-def _ended(group: Group, _: Context) -> Told:
+def _ended(group: Group, context: Context) -> Told:
     row = group.rows[0]
-    taken = took_back(row.detail)
+    taken = took_back(row.detail, context.holders.get(row.permission or "", words.SOMEBODY))
     text = _stated(taken, row) if taken else f"{name_of(row)} {_ENDED}"
     return {"what": What.PERMISSION_ENDED, "text": text}
 

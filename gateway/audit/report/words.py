@@ -25,6 +25,8 @@ ROLES: Final[Mapping[str, str]] = {
 STAFF: Final = "a member of staff"
 YOU: Final = "You"
 """The patient, on their own pages."""
+SOMEBODY: Final = "one of the staff"
+OTHER_PLACE: Final = "Place not known"
 
 SECTIONS: Final[Mapping[str, str]] = {
     "demographics": "your name, address and birth date",
