@@ -118,7 +118,7 @@ class Stack:
     def browser(self) -> httpx2.AsyncClient:
         """A browser of a test's own, in which nobody signed in."""
         app = self.client._transport.app  # type: ignore[attr-defined]
-        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000")
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=self.client.base_url)
 
     async def chosen(self, here: httpx2.AsyncClient, who: str, at: str = "/sign-in/demo") -> str:
         """The address to which the provider sends the browser back, once that person was chosen there."""
@@ -233,7 +233,7 @@ async def running(
         app.router.lifespan_context(app),
         httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app),
-            base_url="http://127.0.0.1:8000",
+            base_url=str(given["public_url"]),
             event_hooks={"response": [answers]},
         ) as client,
     ):
