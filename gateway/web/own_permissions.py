@@ -43,7 +43,7 @@ def told_given(given: Given, place_of: Callable[[str], str]) -> ToldGiven:
 
 def _on_word(basis: Basis, scope: Scope) -> str:
     if basis is Basis.BEST_INTERESTS:
-        return "You could not be asked. They thought that it was best for you. A privacy officer checks this."
+        return "They thought that it was best for you. A privacy officer checks this."
     if scope is Scope.INCLUDING_SENSITIVE:
         return "You said yes, and to very private things too."
     return "You said yes."

@@ -56,6 +56,7 @@ _PLAIN: Final[Mapping[str, Plain]] = {
 """By rule id, or by its first part."""
 _UNAVAILABLE: Final = Plain(_LATER, "Wait a few minutes. Then try again.")
 _WRONG: Final = Plain(_PROBLEM, "We could not do that, and nothing was changed. Go to the start and try again.")
+ALL: Final = (*_PLAIN.values(), _UNAVAILABLE, _WRONG)
 
 
 def plainly(error: GatewayError) -> Plain:

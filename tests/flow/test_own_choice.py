@@ -38,8 +38,8 @@ async def choices(stack: Stack, nhs_number: str) -> list[dict[str, str]]:
 async def test_who_chose_nothing_is_in_and_told_what_it_means(stack: Stack) -> None:
     async with stack.patient(GRACE) as browser:
         page = (await browser.get("/my/choice")).text
-    assert "You are in" in page
-    assert "You have not changed this." in page
+    assert "You have not opted out" in page
+    assert "for everybody to start with" in page
     assert "In an emergency" in page
     assert f'href="{OUT}"' in page
 
@@ -56,7 +56,7 @@ async def test_an_opt_out_holds_at_once_and_everywhere(stack: Stack) -> None:
         assert "wrote it down" not in page
         assert (await stack.everything(TOMASZ)).status_code == 403
         assert (await browser.post(IN, data=await asked(browser, IN))).status_code == 303
-        assert "You are in" in (await browser.get("/my/choice")).text
+        assert "You have opted in" in (await browser.get("/my/choice")).text
     # Who had a yes before needs a new one.
     assert (await stack.everything(TOMASZ)).status_code == 403
     out, back = await choices(stack, TOMASZ)
@@ -96,7 +96,7 @@ async def test_two_tabs_record_what_changes_alone(stack: Stack) -> None:
         # The back button, and the old form once more: what was chosen since stands.
         assert (await browser.post(IN, data=await asked(browser, IN))).status_code == 303
         assert (await browser.post(OUT, data=one)).status_code == 303
-        assert "You are in" in (await browser.get("/my/choice")).text
+        assert "You have opted in" in (await browser.get("/my/choice")).text
     assert [each["choice"] for each in await choices(stack, ELSIE)] == ["opted-out", "opted-in"]
 
 
@@ -114,7 +114,7 @@ async def test_a_form_that_is_not_our_own_changes_nothing(stack: Stack, change: 
         refused = await browser.post(OUT, data=await asked(browser, OUT) | change)
         assert refused.status_code == status
         assert "Go to the start" in refused.text
-        assert "You are in" in (await browser.get("/my/choice")).text
+        assert "You have not opted out" in (await browser.get("/my/choice")).text
     assert await choices(stack, SIOBHAN) == []
     (row,) = [row for row in await stack.rows(SIOBHAN) if row["kind"] == "refusal"][-1:]
     assert row["who"]["role"] == "patient"
@@ -177,7 +177,7 @@ async def test_without_the_journal_nothing_is_chosen_or_shown(stack: Stack, monk
             assert "so we do not do it" in answer.text
             patch.setattr(stack.parts.store, "append", broken)
             assert (await browser.get("/my/choice")).status_code == 503
-        assert "You are in" in (await browser.get("/my/choice")).text
+        assert "You have not opted out" in (await browser.get("/my/choice")).text
     assert await choices(stack, GRACE) == []
 
 

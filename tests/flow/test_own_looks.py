@@ -62,7 +62,10 @@ async def test_who_looked_when_why_at_what_and_on_whose_word(stack: Stack) -> No
     assert (await stack.everything(GRACE, "nurse")).status_code == 403
     async with stack.patient(GRACE) as browser:
         page = await shown(browser, LOOKS)
-        assert "Yes, in your best interests. THORNBURY Kwame Dr, a hospital doctor at Lewisham and Greenwich" in page
+        assert "Did anybody look without asking me? Yes, once." in page
+        assert (
+            "THORNBURY Kwame Dr, a hospital doctor at Lewisham and Greenwich NHS Trust. You could not be asked." in page
+        )
         assert "You could not be asked: best interests" in page
         assert "ASHWORTH Meera Dr, a GP" in page
         assert "your medicines" in page
