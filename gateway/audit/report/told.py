@@ -133,7 +133,8 @@ def _started(group: Group, context: Context) -> Told:
 def _refused(group: Group, _: Context) -> Told:
     row = group.rows[0]
     because = words.refused_because(row.rule)
-    them, what = "You" if _is_patient(row) else "They", "any more of it" if group.is_rest else "anything"
+    them = "You" if _is_patient(row) else "They"
+    what = "any more of it" if group.is_rest else "anything"
     text = f"{name_of(row)} {attempted(row)}. {them} were not shown {what}, because {because}."
     return {"what": What.REFUSED, "text": text, "refused_because": because}
 
