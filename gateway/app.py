@@ -87,6 +87,7 @@ from gateway.parts import Parts
 from gateway.policy.decide import Policy
 from gateway.record import Records
 from gateway.register.find import People
+from gateway.room import Room
 from gateway.sealed import Sealer, load_master_key
 from gateway.search.page import Pager
 from gateway.settings import Settings
@@ -165,6 +166,7 @@ def _join(
         journal=journal,
         sharing=sharing,
         permissions=granted,
+        room=Room(settings.looks_at_once, patience=settings.look_waits, longest=settings.deadline + 2),
         locator=locator,
         fan_out=fan_out,
         shadow=shadow,

@@ -208,6 +208,20 @@ class NobodyAnswered(GatewayError):
         self.headers["Retry-After"] = str(retry_after)
 
 
+class Busy(GatewayError):
+    """More looks are waiting than can be begun in time."""
+
+    status = 503
+    code = "transient"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Connect Care has more to do than it can at the moment, and has asked nobody yet. Try again shortly.",
+            rule="gateway.busy",
+        )
+        self.headers["Retry-After"] = "5"
+
+
 class AuditUnavailable(GatewayError):
     """The journal can't be written: no look without a row, so no data leaves."""
 

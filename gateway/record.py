@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gateway.fan_out import FanOut
     from gateway.locate import Locator, Look
     from gateway.merge import Merger, Record
+    from gateway.room import Room
     from gateway.shadow.watch import Shadow
     from gateway.shown import Part, Rendered, Shown
     from gateway.store.interface import Store
@@ -103,6 +104,7 @@ class Records:
     journal: Journal
     sharing: SharingChoices
     permissions: Permissions
+    room: Room
     locator: Locator
     fan_out: FanOut
     shadow: Shadow
@@ -174,12 +176,13 @@ class Records:
                 raise look.barred
             opted_out = await way.choice(look.nhs_number)  # 3
             authority = await way.authority(caller, look.nhs_number, opted_out=opted_out)  # 4
-            now = asyncio.get_running_loop().time()
-            may_see = self.view.sections_for(caller, authority)
-            located = self.locator.locate(caller, look, may_see, now)  # 5
-            if way.is_care:
-                watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
-            yield Looking(caller, look, way, authority, located, watch, written)
+            async with self.room.place():  # its turn: from here on the deadline runs
+                now = asyncio.get_running_loop().time()
+                may_see = self.view.sections_for(caller, authority)
+                located = self.locator.locate(caller, look, may_see, now)  # 5
+                if way.is_care:
+                    watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
+                yield Looking(caller, look, way, authority, located, watch, written)
 
     def _guarded(self, looking: Looking, answers: list[Answer]) -> guard.Guarded:
         looking.written.answers += answers

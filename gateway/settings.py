@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     patient_sign_ins: tuple[PatientSignInSettings, ...] = ()
     sessions: SessionTimes = SessionTimes()
     card_deadline: float = Field(default=0.5, gt=0.2, le=5)
+    looks_at_once: int = Field(default=48, ge=1, le=4096)
+    look_waits: float = Field(default=20.0, gt=0, le=60)
     asks_per_source: int = Field(default=32, ge=1, le=512)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_rest: float = Field(default=10.0, gt=0)

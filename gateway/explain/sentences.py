@@ -123,6 +123,7 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     ),
     "form": ("The form that was sent couldn't be taken.", _MEND),
     "host": ("The request was addressed to another name.", _MEND),
+    "gateway": ("More looks were waiting than could be begun in time; nobody was asked.", _TRY_AGAIN),
     "home": ("The page was not asked for as it must be.", _MEND),
     "launch": (
         "The launch from the caller's own system couldn't be accepted.",

@@ -93,6 +93,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "docs": _WRONG_QUESTION,
     "fair-use": "they had asked too often",
     "form": _WRONG_QUESTION,
+    "gateway": "Connect Care had too much to do",
     "home": _WRONG_QUESTION,
     "signin": "we could not be sure who they were",
     "my": _WRONG_QUESTION,

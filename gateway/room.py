@@ -1,0 +1,47 @@
+"""How many looks are under way at once. The rest wait their turn, before their sources' deadline begins to run.
+
+Two hundred looks that begin together would share one processor, and none would be read before its deadline: every one
+of them would say that sources didn't answer which did. So as many begin as can be read in time, and memory is bounded
+by them. Whoever waits too long is told to come again, and never that nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.errors import Busy
+
+
+class Room:
+    """`places` looks at once; a place is waited for `patience` seconds, and is given back after `longest` seconds at
+    the latest: somebody who reads a stream slowly keeps nobody else out."""
+
+    def __init__(self, places: int, *, patience: float, longest: float) -> None:
+        self._free = asyncio.Semaphore(places)
+        self._patience = patience
+        self._longest = longest
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Holds a place. Raises Busy."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy from None
+        given_back = False
+
+        def give_back() -> None:
+            nonlocal given_back
+            if not given_back:
+                given_back = True
+                self._free.release()
+
+        at_the_latest = asyncio.get_running_loop().call_later(self._longest, give_back)
+        try:
+            yield
+        finally:
+            at_the_latest.cancel()
+            give_back()
