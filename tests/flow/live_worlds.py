@@ -59,6 +59,7 @@ _MENU: list[tuple[str, str, dict[str, Any]]] = [
     ("Encounter", "e2", _AT_HOME),
     ("Observation", "o1", {"status": "final", "effectiveDateTime": "2026-01-02"} | code(HIV)),
     ("Observation", "o2", {"status": "final", "performer": [to("Practitioner/w1")]} | words("Weight")),
+    ("Observation", "o3", {"status": "final", "encounter": to("Encounter/e1")} | words("Height")),
     ("DiagnosticReport", "r1", {"status": "final"} | words("Bloods") | _RESULTS),
     ("CareTeam", "t1", {"status": "active", "managingOrganization": [to("Organization/g1")]}),
     ("Immunization", "i1", {"status": "completed", "vaccineCode": {"text": "Flu"}, "occurrenceDateTime": "2025-10-01"}),
