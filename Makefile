@@ -6,7 +6,7 @@ PORT   ?= 8000
 STAMP  := $(VENV)/.installed
 KERNEL := $(VENV)/.kernel
 
-.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check bench openapi evidence vendor lock clean
+.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check bench shots openapi evidence vendor lock clean
 
 setup: $(STAMP) $(KERNEL)
 
@@ -56,6 +56,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# Pictures of the pages' main states, to be looked at. They need a chromium.
+shots: setup
+	$(BIN)/python -m tests.screens.shots
 
 openapi: setup
 	$(BIN)/connectcare openapi openapi
