@@ -6,12 +6,14 @@ import re
 from typing import Final
 
 from gateway.audit.row import Kind, Row
+from gateway.caller.model import Role
 from gateway.choice.may import (
     ASK_BEST_INTERESTS,
     ASK_PERMISSION,
     DISCLOSE,
     OPEN_RECORD,
     RECORD_CHOICE,
+    RECORD_OWN_CHOICE,
 )
 from gateway.choice.model import Basis
 
@@ -33,4 +35,6 @@ def action_of(row: Row) -> str | None:
         return refused.group(1) if refused else None
     if row.kind in (Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED):
         return _OF_BASIS.get(row.basis or "")
+    if row.kind is Kind.SHARING_CHOICE and row.who is not None and row.who.role == Role.PATIENT:
+        return RECORD_OWN_CHOICE
     return _OF_KIND.get(row.kind)

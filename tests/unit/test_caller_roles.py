@@ -102,6 +102,7 @@ LAST_CODE: Final = "\n      - {code: R8000, name: B, acts-in: [acute-trust]}"
 ANY_GP: Final = "  commissioner:\n    why: a reason\n    acts-in: [gp-practice]\n    job-roles: any\n"
 WRONG: Final[dict[str, tuple[str, int, str]]] = {
     "an unknown role": (GOOD.replace("  gp:", "  general-practitioner:"), 4, "there is no role general-practitioner"),
+    "patients, who are nobody's staff": (GOOD.replace("  gp:", "  patient:"), 4, "there is no role patient of staff"),
     "an unknown type of organisation": (GOOD.replace("[gp-practice]", "[surgery]"), 6, "acts-in"),
     "no type of organisation": (GOOD.replace("[gp-practice]", "[]"), 6, "acts-in"),
     "an unknown key": (GOOD.replace("{code: R0260,", "{code: R0260, organisation: x,"), 8, "organisation"),

@@ -67,6 +67,7 @@ def row(kind: Kind, **more: object) -> Row:
         (row(Kind.DISCLOSURE), "disclose"),
         (row(Kind.PERSON_ANSWERED), "find-person"),
         (row(Kind.SHARING_CHOICE), "record-sharing-choice"),
+        (row(Kind.SHARING_CHOICE, who=msgspec.structs.replace(WHO, role="patient")), "record-own-choice"),
         (row(Kind.PERMISSION_GRANTED, basis=Basis.BEST_INTERESTS.value), "ask-best-interests"),
         (row(Kind.PERMISSION_EXTENDED, basis=Basis.PATIENT_AGREED.value), "ask-permission"),
         (row(Kind.PERMISSION_GRANTED), None),

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.audit.row import Kind, Row
 from gateway.caller.model import KnownCaller, Role
+from gateway.caller.patients import SignedIn, patient_caller
 from gateway.errors import AuditUnavailable, TooMany
 from gateway.fair_use.count import Counts, Exceeded, Scope, Use
 from gateway.fair_use.settings import Budget, FairUseSettings
@@ -152,6 +153,24 @@ async def test_a_client_that_runs_wild_leaves_room_in_its_organisation(tmp_path:
     assert "Those in your organisation who use this application" in error.told
     assert await ground.ask(OTHER_CLIENT) is None
     assert await ground.ask(ELSEWHERE) is None
+    await ground.fair_use.aclose()
+    await ground.store.aclose()
+
+
+async def test_each_patient_is_counted_alone(tmp_path: Path) -> None:
+    """All of them use one client, and work nowhere: none uses up another's room, and no officer is told of one."""
+    ground = Ground(tmp_path, settings(person="2 per minute", client="2 per minute", organisation="2 per minute"))
+    one, other = (
+        patient_caller(SignedIn(issuer="i", client_id="c", account=account, proofing="P9", token_id="t"), "9990000409")
+        for account in ("a", "b")
+    )
+    assert [await ground.ask(one), await ground.ask(one)] == [None, None]
+    refused = await ground.ask(one)
+    assert refused is not None
+    assert refused.rule == "fair-use.person"
+    assert await ground.ask(other) is None
+    await ground.volume.settled()
+    assert await ground.store.cases(status=None, limit=10) == []
     await ground.fair_use.aclose()
     await ground.store.aclose()
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import NotSignedIn, Refusal
 from gateway.launch import pending
-from gateway.launch.session import Resumed, Session, Sessions, new_csrf
+from gateway.launch.session import PatientSession, PatientSessions, Resumed, Session, Sessions, new_csrf
 from gateway.launch.settings import SessionTimes
 from gateway.sealed import Sealer
 from gateway.store.parts.sessions import KeptSession
@@ -131,6 +131,26 @@ async def test_another_session_s_content_opens_nothing(sessions: Sessions, kept:
     with pytest.raises(NotSignedIn):
         await sessions.resume(mine)
     assert (await sessions.resume(theirs)).session.nhs_number == PATIENT
+
+
+async def test_staff_and_patients_open_nothing_of_each_other(sessions: Sessions, kept: Kept, clock: Clock) -> None:
+    """One cookie, two kinds: what the name leads to is sealed to its own, and the newest is the browser's only one."""
+    of_patients = PatientSessions(kept, SEALER, SessionTimes(), clock)
+    theirs = PatientSession(
+        system="P", registration="r", nhs_number=PATIENT, account="a", proofing="P9", token_id="t", csrf=new_csrf()
+    )
+    assert PATIENT not in repr(theirs)
+    staff = (await sessions.begin(a_session())).name
+    with pytest.raises(NotSignedIn):
+        await of_patients.resume(staff)
+    patient = (await of_patients.begin(theirs, instead_of=staff)).name
+    assert (await of_patients.resume(patient)).session == theirs
+    for name in (staff, patient):
+        clock.after(minutes=2)
+        with pytest.raises(NotSignedIn):
+            await sessions.resume(name)
+    assert kept.touches == 0
+    assert not any(PATIENT in session.sealed for session in kept.held.values())
 
 
 async def test_a_page_is_its_own_session_s(sessions: Sessions, kept: Kept) -> None:

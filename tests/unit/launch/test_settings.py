@@ -11,7 +11,15 @@ from pydantic import ValidationError
 
 from connectors.sdk.http import Httpx2Transport, Limits
 from gateway.launch.ehr import Ehr
-from gateway.launch.settings import ContextSettings, EhrSettings, HookSettings, SessionTimes, fault_of
+from gateway.launch.settings import (
+    ContextSettings,
+    EhrSettings,
+    HookSettings,
+    PatientSignInSettings,
+    SessionTimes,
+    SignInSettings,
+    fault_of,
+)
 
 EHR: dict[str, Any] = {
     "name": "EHR", "fhir_base": "https://ehr.example/fhir", "issuer": "https://ehr.example/auth", "client_id": "viewer",
@@ -19,6 +27,8 @@ EHR: dict[str, Any] = {
 }  # fmt: skip
 CONTEXT = {name: EHR[name] for name in ("name", "issuer", "counts_as", "organisations")}
 ISSUERS = frozenset({"https://issuer.example"})
+PATIENTS = {"name": "P", "tag": "patients", "issuer": "https://patients.example", "client_id": "c"}
+STAFF = {"name": "S", "tag": "staff", "issuer": "https://issuer.example", "client_id": "c"}
 
 
 def test_a_right_entry_is_right() -> None:
@@ -59,6 +69,9 @@ def test_a_wrong_entry_stops_start_up(wrong: dict[str, Any]) -> None:
         ([EhrSettings(**EHR), EhrSettings(**EHR)], "same fhir_base"),
         ([HookSettings(**CONTEXT), HookSettings(**CONTEXT)], "same issuer"),
         ([EhrSettings(**EHR), HookSettings(**{**CONTEXT, "jwks_uri": "https://ehr.example/k"})], "other keys"),
+        ([PatientSignInSettings(**{**PATIENTS, "issuer": "https://issuer.example"})], "issuers of their own"),
+        ([PatientSignInSettings(**{**PATIENTS, "allow_insecure_loopback": True})], "demo"),
+        ([PatientSignInSettings(**{**PATIENTS, "tag": "staff"}), SignInSettings(**STAFF)], "same tag"),
     ],
 )
 def test_entries_that_do_not_fit_together_stop_it_too(entries: list[Any], told: str) -> None:
@@ -77,3 +90,12 @@ def test_a_key_file_is_tried_at_start_up(tmp_path: Path) -> None:
     for file, told in ((tmp_path / "absent.pem", "can't be read"), (wrong, "isn't a private key for ES384")):
         with pytest.raises(ValueError, match=told):
             Ehr(EhrSettings(**EHR, key_file=file, kid="k"), transport)
+
+
+def test_a_patients_provider_proves_who_they_are() -> None:
+    right = PatientSignInSettings(**PATIENTS)
+    assert (right.proofing, right.youngest, right.algorithms[0]) == ("P9", 13, "RS512")
+    assert fault_of([right, SignInSettings(**STAFF)], ISSUERS, is_demo=False) == ""
+    for wrong in ({"proofing": "P5"}, {"proofing": "P0"}, {"proofing": ""}, {"youngest": -1}, {"scope": "profile"}):
+        with pytest.raises(ValidationError):
+            PatientSignInSettings(**{**PATIENTS, **wrong})
