@@ -39,6 +39,7 @@ from gateway.api import (
     reports,
     sign_in,
     static,
+    status,
     summary,
     viewer,
 )
@@ -49,6 +50,7 @@ from gateway.api.faults import Faults, answer_gateway_error, answer_no_route
 from gateway.api.host import KnownHosts, names_of
 from gateway.api.http import CommonHeaders
 from gateway.api.offered import made_capabilities, made_usable
+from gateway.api.office import router as office
 from gateway.audit.checkpoints import Checkpointer, signer_of
 from gateway.audit.events.render import Events
 from gateway.audit.followers.make import made_followers
@@ -61,7 +63,7 @@ from gateway.caller.keys import Keys
 from gateway.caller.logout import Logouts
 from gateway.caller.make import made_callers
 from gateway.choice.consents import Consents
-from gateway.choice.may import allowed
+from gateway.choice.may import SEE_SOURCES, allowed
 from gateway.choice.model import Basis
 from gateway.choice.permission import Permissions
 from gateway.choice.sharing import SharingChoices
@@ -72,6 +74,7 @@ from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
 from gateway.errors import GatewayError
+from gateway.explain.explain import Explainer
 from gateway.fair_use.count import Counts
 from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.storms import Storms
@@ -85,7 +88,9 @@ from gateway.merge import Merger, source_types
 from gateway.outside import Outside
 from gateway.parts import Parts
 from gateway.policy.decide import Policy
+from gateway.policy_changes.kept import KeptPolicies
 from gateway.record import Records
+from gateway.register.confirm import Identities
 from gateway.register.find import People
 from gateway.room import Room
 from gateway.sealed import Sealer, load_master_key
@@ -195,6 +200,8 @@ def _join(
         consents=Consents(store, sealer, journal, may, now),
         audit=AuditReader(store, sealer, journal, may),
         reports=Reports(ReportMaker(store, sealer, checkpointer.public, now), journal, may, checkpointer.checkpoint),
+        explainer=Explainer(store, sealer, policy),
+        policies=KeptPolicies(store, policy),
         events=events,
         followers=made_followers(store, events, *copies),
         desk=Desk(store, sealer, journal, may, now),
@@ -215,6 +222,7 @@ def _join(
             store,
             settings.deadline,
         ),
+        identities=Identities(journal, may, organisations.register(), fan_out, address_of, settings.deadline),
         launches=ways_in.launches,
         sign_ins=ways_in.sign_ins,
         naming=ways_in.naming,
@@ -228,7 +236,7 @@ def _join(
             records,
             organisations,
             states=lambda: fan_out.states,
-            tells=lambda caller: allowed(may, health.SEE_SOURCES, caller),
+            tells=lambda caller: allowed(may, SEE_SOURCES, caller),
         ),
         pager=Pager(sealer, settings.public_url, now),
         usable=usable,
@@ -290,6 +298,8 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         own_permissions.router,
         static.router,
         viewer.router,
+        office.router,
+        status.router,
         cds.router,
         batch.router,
         summary.router,

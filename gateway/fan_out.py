@@ -12,7 +12,7 @@ bulkhead until it ends, so that such calls can't pile up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -31,6 +31,7 @@ from connectors.sdk.errors import (
     Withheld,
 )
 from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought, Section, SourceWarning, Traced
+from gateway.audit.row import Alarm
 from gateway.breaker import BreakerState
 from gateway.coming import Coming
 from gateway.sources import MOST_KEPT, Limits, NotAsked, NotConnected, Sources, SourceState
@@ -96,6 +97,13 @@ class FanOut:
     def states(self) -> Mapping[str, SourceState]:
         """What is known of each source that is connected now."""
         return self.sources.states
+
+    def note_alarms(self, alarms: Iterable[Alarm]) -> None:
+        """Remember of whose answers the guard took something out. A practice that was let go meanwhile is forgotten."""
+        states, now = self.states, datetime.now(UTC)
+        for alarm in alarms:
+            if alarm.source in states:
+                states[alarm.source].last_quarantine = now
 
     async def ask(self, asks: Mapping[str, Ask], follow: Follow = _nothing_more) -> list[Answer]:
         """One Answer for each Ask, in their order; those of the Asks that follow from one come right behind it.
@@ -298,6 +306,9 @@ def _faulty(source: str, ask: Ask, fault: str) -> Answer:
 
 def _note(state: SourceState, epoch: int, ask: Ask, answer: Answer) -> None:
     state.last_outcome = answer.outcome
+    if answer.outcome is not Outcome.NOT_ASKED:
+        state.unwell -= ask.sections
+        state.unwell |= {section for section in ask.sections if answer.gaps.get(section) in _SILENT}
     if answer.outcome is Outcome.NOT_ASKED or (ask.hurried and _only_late(ask, answer)):
         state.breaker.abandon(epoch)
     elif _is_silent(ask, answer):

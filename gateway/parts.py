@@ -22,6 +22,7 @@ from gateway.choice.sharing import SharingChoices
 from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
+from gateway.explain.explain import Explainer
 from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
@@ -31,7 +32,9 @@ from gateway.launch.patient_sign_in import PatientSignIns
 from gateway.launch.session import PatientSessions, Sessions
 from gateway.launch.sign_in import SignIns
 from gateway.policy.decide import Policy
+from gateway.policy_changes.kept import KeptPolicies
 from gateway.record import Records
+from gateway.register.confirm import Identities
 from gateway.register.find import People
 from gateway.sealed import Sealer
 from gateway.search.page import Pager
@@ -64,6 +67,8 @@ class Parts:
     consents: Consents
     audit: AuditReader
     reports: Reports
+    explainer: Explainer
+    policies: KeptPolicies
     events: Events
     followers: Followers
     desk: Desk
@@ -74,6 +79,7 @@ class Parts:
     shadow: Shadow
     records: Records
     people: People
+    identities: Identities
     launches: Launches
     sign_ins: SignIns
     naming: Naming

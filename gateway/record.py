@@ -188,6 +188,7 @@ class Records:
         looking.written.answers += answers
         guarded = guard.guard(answers, looking.located.asks, self.address_of)
         looking.written.alarms += guarded.alarms
+        self.fan_out.note_alarms(guarded.alarms)
         return guarded
 
     async def _standing(self, looking: Looking, guarded: guard.Guarded) -> tuple[guard.Guarded, Standing]:

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any, Final
 
 from connectors.sdk.connector import Connector
-from connectors.sdk.model import Outcome
+from connectors.sdk.model import Outcome, Section
 from gateway import log
 from gateway.breaker import Breaker
 
@@ -38,7 +38,9 @@ class NotConnected(Exception):
 class SourceState:
     """What is known of one source's health, for `GET /sources` and the operator. No patient, no content.
 
-    `asking` counts the Asks that hold it now; `under_way` are the calls, those that were left behind too.
+    `asking` counts the Asks that hold it now; `under_way` are the calls, those that were left behind too. `unwell` are
+    the sections that came to silence or an error when they were last asked for. `last_quarantine` is when it last sent
+    something that wasn't proven to be about the patient who was asked for.
     """
 
     breaker: Breaker
@@ -47,6 +49,8 @@ class SourceState:
     recent_ms: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     last_success: datetime | None = None
     last_outcome: Outcome | None = None
+    last_quarantine: datetime | None = None
+    unwell: set[Section] = field(default_factory=set)
     under_way: set[asyncio.Task[Any]] = field(default_factory=set)
     asking: int = 0
 

@@ -126,6 +126,12 @@ def standing_of(connector: str, ods: str | None = None) -> Standing:
     return standing_in(folder_of(connector), ods)
 
 
+def kit_result(connector: str) -> KitEvidence | None:
+    """What the connector last came to in the kit; None where nothing was recorded. Raises as `grade_of`."""
+    found: KitEvidence | None = _read(folder_of(connector) / EVIDENCE / KIT_EVIDENCE, KitEvidence)
+    return found
+
+
 def standing_in(folder: Path, ods: str | None = None) -> Standing:
     """As `standing_of`, for the connector in a folder."""
     read_manifest(folder)

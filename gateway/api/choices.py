@@ -30,6 +30,7 @@ async def record_choice(request: Request) -> SharingChoiceAnswer:
             door.request_id,
             reason=body.reason,
             proxy=body.proxy,
+            identified_by=body.identifiedBy,
             door=door.name,
         )
         return _answer(recorded, door.parts.sealer)
@@ -57,4 +58,5 @@ def _answer(choice: SharingChoice, sealer: Sealer) -> SharingChoiceAnswer:
         recordedAt=choice.recorded_at,
         reason=sealer.open_text(choice.reason, choice.id),
         proxy=sealer.open_text(choice.proxy, proxy_of(choice.id)),
+        identifiedBy=choice.identified_by,
     )

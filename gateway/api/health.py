@@ -9,15 +9,16 @@ from fastapi import APIRouter, Request
 
 from connectors.sdk.organisations import Organisation, OrganisationType, PracticeGroup, Stage
 from gateway.api.door import opened, parts_of
-from gateway.choice.may import READ_AUDIT, allowed, demand
+from gateway.caller.model import Caller
+from gateway.choice.may import READ_AUDIT, SEE_SOURCES, allowed, demand
 from gateway.contracts.answers import refusals
 from gateway.errors import AuditUnavailable
+from gateway.parts import Parts
 from gateway.shadow.watch import Shadow
 from gateway.sources import SourceState
 
 router = APIRouter(tags=["health"])
-SEE_SOURCES: Final = "see-sources"
-_OF_ANSWERS: Final = ("lastOutcome", "lastSuccess", "typicalMilliseconds")
+_OF_ANSWERS: Final = ("lastOutcome", "lastSuccess", "typicalMilliseconds", "unwellSections", "lastQuarantine")
 _TOLD: Final = frozenset({Stage.LIVE, Stage.SHADOW, Stage.SUSPENDED})
 
 
@@ -44,21 +45,25 @@ async def sources(request: Request) -> dict[str, Any]:
     listed that were asked lately. Others would learn from it, right after a look of their own, what is never shown.
     """
     async with opened(request) as door:
-        parts = door.parts
-        may = parts.policy.may_caller
-        demand(may, SEE_SOURCES, door.caller)
-        told = [entry for entry in parts.organisations.listed() if entry.holds_records and entry.stage in _TOLD]
-        groups = [group for group in parts.organisations.groups() if group.entry.holds_records]
-        states = parts.fan_out.states
-        if not allowed(may, READ_AUDIT, door.caller):
-            return {
-                "sources": [_from_afar(entry, states.get(entry.ods)) for entry in told],
-                "practiceGroups": [_group(group, {}, parts.shadow) for group in groups],
-            }
+        return states_of_sources(door.parts, door.caller)
+
+
+def states_of_sources(parts: Parts, caller: Caller) -> dict[str, Any]:
+    """As far as this caller is told of them. Raises Refusal."""
+    may = parts.policy.may_caller
+    demand(may, SEE_SOURCES, caller)
+    told = [entry for entry in parts.organisations.listed() if entry.holds_records and entry.stage in _TOLD]
+    groups = [group for group in parts.organisations.groups() if group.entry.holds_records]
+    states = parts.fan_out.states
+    if not allowed(may, READ_AUDIT, caller):
         return {
-            "sources": [_line(entry, states.get(entry.ods), parts.shadow) for entry in told],
-            "practiceGroups": [_group(group, states, parts.shadow) for group in groups],
+            "sources": [_from_afar(entry, states.get(entry.ods)) for entry in told],
+            "practiceGroups": [_group(group, {}, parts.shadow) for group in groups],
         }
+    return {
+        "sources": [_line(entry, states.get(entry.ods), parts.shadow) for entry in told],
+        "practiceGroups": [_group(group, states, parts.shadow) for group in groups],
+    }
 
 
 def _group(group: PracticeGroup, states: Mapping[str, SourceState], shadow: Shadow) -> dict[str, Any]:
@@ -98,4 +103,6 @@ def _state(organisation: Organisation, state: SourceState | None) -> dict[str, A
         "lastOutcome": state and state.last_outcome,
         "lastSuccess": state and state.last_success,
         "typicalMilliseconds": state and state.typical_ms,
+        "unwellSections": state and sorted(state.unwell),
+        "lastQuarantine": state and state.last_quarantine,
     }

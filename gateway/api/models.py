@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.sdk.model import Section
 from gateway.audit.report.formats import Format
-from gateway.choice.model import Basis, Channel, Choice, Scope, StatedBy
+from gateway.choice.model import Basis, Channel, Choice, IdentifiedBy, Scope, StatedBy
 from gateway.choice.reasons import ReasonCode
 from gateway.desk.model import CaseKind, CaseStatus
 from gateway.disclosure.model import LawfulBasis
@@ -26,7 +26,8 @@ neither store could look for one of more than 64 bits."""
 
 
 class SharingChoiceRequest(_Body):
-    """Record that a patient opts out of Connect Care, or back in. `proxy`: who spoke for them, where somebody did."""
+    """Record that a patient opts out of Connect Care, or back in. `proxy`: who spoke for them, where somebody did;
+    `identifiedBy`: how it was made sure who was speaking."""
 
     nhsNumber: NhsNumber  # noqa: N815
     choice: Choice
@@ -34,6 +35,7 @@ class SharingChoiceRequest(_Body):
     channel: Channel
     reason: str = Field(default="", max_length=500)
     proxy: str = Field(default="", max_length=200)
+    identifiedBy: IdentifiedBy = IdentifiedBy.NOT_SAID  # noqa: N815
 
 
 class SharingChoiceAnswer(_Body):
@@ -49,6 +51,7 @@ class SharingChoiceAnswer(_Body):
     recordedAt: datetime  # noqa: N815
     reason: str = ""
     proxy: str = ""
+    identifiedBy: IdentifiedBy = IdentifiedBy.NOT_SAID  # noqa: N815
 
 
 class PatientRequest(_Body):

@@ -12,11 +12,11 @@ from typing import Any, Final
 from fastapi import Request, Response
 
 from gateway import log
-from gateway.api import pages
+from gateway.api import once, pages
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
 from gateway.caller.model import Caller
-from gateway.errors import BadRequest, GatewayError, NotSignedIn
+from gateway.errors import GatewayError, NotSignedIn
 from gateway.fair_use.count import Use
 from gateway.launch.session import ResumedPatient
 from gateway.parts import Parts
@@ -36,7 +36,6 @@ PLACES: Final = (
 )
 OUTSIDE: Final = Around(home=MY)
 """Around the pages of somebody who isn't signed in."""
-_MOST_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +84,7 @@ class Own:
 
     async def first(self, fields: dict[str, str]) -> bool:
         """True for the first who sends this very form, in whichever worker: False for a second click."""
-        once = fields.get("once", "")
-        if not 0 < len(once) <= _MOST_ONCE:
-            raise BadRequest("This form is not whole. Go back, and send it again.", rule="my.form")
-        return await self.parts.store.burn("own form", f"{self.resumed.id} {once}", self.resumed.ends_at)
+        return await once.is_first(self.parts, self.resumed, fields)
 
 
 async def page(

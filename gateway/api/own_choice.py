@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.api import own
+from gateway.api import once, own
 from gateway.api.own import CHOICE, Own
 from gateway.api.pages import sent_to
-from gateway.choice.model import Channel, Choice, StatedBy
+from gateway.choice.model import Channel, Choice, IdentifiedBy, StatedBy
 from gateway.web.own_choice import told_choices
 
 router = APIRouter(include_in_schema=False)
 OUT: Final = f"{CHOICE}/opt-out"
 IN: Final = f"{CHOICE}/opt-in"
-_ONCE_BYTES: Final = 16
 
 
 @router.get(CHOICE)
@@ -59,9 +57,11 @@ async def _asked(request: Request, wanted: Choice) -> Response:
     async def answer(me: Own) -> Response:
         if await me.parts.sharing.current(me.nhs_number) is wanted:
             return sent_to(CHOICE)
-        once, is_out = secrets.token_urlsafe(_ONCE_BYTES), wanted is Choice.OPTED_OUT
+        is_out = wanted is Choice.OPTED_OUT
         title = "Do you want to opt out?" if is_out else "Do you want to opt back in?"
-        return me.shown("own-choice-ask.jinja", title=title, is_out=is_out, once=once, to=request.url.path, back=CHOICE)
+        return me.shown(
+            "own-choice-ask.jinja", title=title, is_out=is_out, once=once.new(), to=request.url.path, back=CHOICE
+        )
 
     return await own.page(request, answer)
 
@@ -73,7 +73,14 @@ async def _chosen(request: Request, wanted: Choice) -> Response:
         is_first = await me.first(await me.form())
         if is_first and await me.parts.sharing.current(me.nhs_number) is not wanted:
             await me.parts.sharing.record(
-                me.caller, me.nhs_number, wanted, StatedBy.PATIENT, Channel.ONLINE, me.request_id, door=me.door
+                me.caller,
+                me.nhs_number,
+                wanted,
+                StatedBy.PATIENT,
+                Channel.ONLINE,
+                me.request_id,
+                identified_by=IdentifiedBy.SIGNED_IN,
+                door=me.door,
             )
         return sent_to(CHOICE)
 

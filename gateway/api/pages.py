@@ -13,7 +13,16 @@ from gateway.api.door import parts_of, template
 from gateway.api.http import FORM, read_body, request_id
 from gateway.caller.model import Caller
 from gateway.caller.presented import Presented
-from gateway.choice.may import OPEN_RECORD, allowed
+from gateway.choice.may import (
+    MAKE_REPORT,
+    OPEN_RECORD,
+    READ_AUDIT,
+    READ_DESK,
+    READ_POLICY,
+    RECORD_CHOICE,
+    SEE_SOURCES,
+    allowed,
+)
 from gateway.errors import BadRequest, GatewayError, NotSignedIn
 from gateway.launch.cookies import Cookies
 from gateway.launch.refusals import forged_form
@@ -26,7 +35,15 @@ HOME: Final = "/"
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
 MOST_BYTES: Final = 32 * 1024
-_PLACES: Final = ((OPEN_RECORD, Place("Find a patient", "/patients")),)
+_PLACES: Final = (
+    (OPEN_RECORD, Place("Find a patient", "/patients")),
+    (RECORD_CHOICE, Place("Sharing choices", "/office/calls")),
+    (READ_DESK, Place("Cases", "/office/cases")),
+    (READ_AUDIT, Place("Audit", "/office/audit")),
+    (MAKE_REPORT, Place("Access report", "/office/reports")),
+    (READ_POLICY, Place("Policy", "/office/policy")),
+    (SEE_SOURCES, Place("Sources", "/status")),
+)
 """Where staff can go, by the policy's action that lets them in."""
 
 

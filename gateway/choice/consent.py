@@ -18,13 +18,14 @@ from typing import Any, Final
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM
 from gateway.audit.events import codes
 from gateway.audit.events.codes import coding, concept
-from gateway.choice.model import Basis, Choice, Permission, SharingChoice, StatedBy
+from gateway.choice.model import Basis, Choice, IdentifiedBy, Permission, SharingChoice, StatedBy
 from gateway.choice.reasons import DISPLAY, ReasonCode
 
 Json = dict[str, Any]
 
 _ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _SCOPE: Final = "urn:connect-care:scope"
+_IDENTIFIED_BY: Final = "urn:connect-care:identified-by"
 STATES: Final = "http://hl7.org/fhir/consent-state-codes"
 PATIENT_PRIVACY: Final = concept(
     coding("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy", "Privacy Consent")
@@ -56,7 +57,7 @@ def of_choice(choice: SharingChoice, nhs_number: str, consent_id: str, replaced_
         "category": [concept(DISCLOSURE, text="Sharing choice")],
         "performer": [stated_by],
         "policyRule": _OPT_OUT if is_out else _OPT_IN,
-        "verification": [_verified(stated_by, choice.recorded_at)],
+        "verification": [_stated(stated_by, choice)],
         "provision": {"period": period, "provision": [{"type": "deny" if is_out else "permit", "period": period}]},
     }
 
@@ -143,6 +144,14 @@ def _organisation(ods: str) -> Json:
 
 def _recipient(reference: Json) -> Json:
     return {"role": concept(codes.RECIPIENT), "reference": reference}
+
+
+def _stated(by: Json, choice: SharingChoice) -> Json:
+    """With how whoever spoke was identified, for which R4 has no element."""
+    verified = _verified(by, choice.recorded_at)
+    if choice.identified_by is IdentifiedBy.NOT_SAID:
+        return verified
+    return {"extension": [{"url": _IDENTIFIED_BY, "valueCode": choice.identified_by.value}], **verified}
 
 
 def _verified(by: Json, moment: datetime) -> Json:

@@ -34,12 +34,25 @@ class Channel(StrEnum):
     ONLINE = "online"
 
 
+class IdentifiedBy(StrEnum):
+    """How whoever recorded the choice made sure who was speaking: the ways of NHS England's good practice guidance on
+    identity verification (vouching, vouching with information held in the record, proof of identity documents), and
+    two of a distance. `NOT_SAID` is what was recorded before this was asked."""
+
+    NOT_SAID = ""
+    DOCUMENTS = "documents"
+    KNOWN = "known-in-person"
+    QUESTIONS = "questions-about-the-record"
+    CALLED_BACK = "called-back"
+    SIGNED_IN = "signed-in"
+
+
 class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One statement of a patient's sharing choice; the newest one holds.
 
     `patient` is the keyed patient tag, `sealed_patient` the NHS number under authenticated encryption. `reason` is what
     was said, where anything was: sealed and bound to `id` (`Sealer.seal_text`). `proxy` says who spoke for the patient,
-    where somebody did: sealed and bound to `id:proxy`.
+    where somebody did: sealed and bound to `id:proxy`. `identified_by` is how it was made sure who was speaking.
     """
 
     id: str
@@ -54,11 +67,14 @@ class SharingChoice(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     reason: str = ""
     proxy: str = ""
+    identified_by: IdentifiedBy = IdentifiedBy.NOT_SAID
 
     @property
     def detail(self) -> str:
-        """Choice, whose word it was, and how it came: what the row of it says (`gateway.audit.report.choices`)."""
-        return f"{self.choice.value}, stated by {self.stated_by.value}, by {self.channel.value}"
+        """Choice, whose word it was, how it came and how they were identified: what the row of it says
+        (`gateway.audit.report.choices`)."""
+        identified = f", identified by {self.identified_by.value}" if self.identified_by else ""
+        return f"{self.choice.value}, stated by {self.stated_by.value}, by {self.channel.value}{identified}"
 
 
 class Basis(StrEnum):

@@ -14,7 +14,7 @@ from gateway.audit.scrub import scrub
 from gateway.caller.model import Caller
 from gateway.choice.asked import check_length
 from gateway.choice.may import READ_CHOICES, RECORD_CHOICE, May, demand_about
-from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
+from gateway.choice.model import Channel, Choice, IdentifiedBy, SharingChoice, StatedBy
 from gateway.choice.number import nhs_number_of
 from gateway.choice.refusals import opted_out
 from gateway.errors import BadRequest
@@ -47,12 +47,14 @@ class SharingChoices:
         *,
         reason: str = "",
         proxy: str = "",
+        identified_by: IdentifiedBy = IdentifiedBy.NOT_SAID,
         door: str = "POST /sharing-choices",
     ) -> SharingChoice:
         """Durable and in force everywhere when this returns: no release is committed after an opt-out, and whatever
         permission anybody had ends with it, so that who opts back in is asked anew.
 
-        To state the same choice again is a new statement. `proxy` says who spoke for the patient, where somebody did.
+        To state the same choice again is a new statement. `proxy` says who spoke for the patient, where somebody did;
+        `identified_by` how the caller made sure who was speaking.
         Raises Refusal where policy says that this caller may not record one, BadRequest for a wrong NHS number or a
         proxy whom nobody names.
         """
@@ -74,6 +76,7 @@ class SharingChoices:
             recorded_at=self._clock(),
             reason=self._sealer.seal_text(scrub(reason.strip()), choice_id),
             proxy=self._sealer.seal_text(scrub(proxy.strip()), proxy_of(choice_id)),
+            identified_by=identified_by,
         )
         row = self._journal.row(
             Kind.SHARING_CHOICE,

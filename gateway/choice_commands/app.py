@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.choice.model import Channel, Choice, StatedBy
+from gateway.choice.model import Channel, Choice, IdentifiedBy, StatedBy
 from gateway.choice_commands.refusals import CannotChoose
 
 app = typer.Typer(no_args_is_help=True, help="Record that a patient opts out of Connect Care, or back in.")
@@ -26,6 +26,7 @@ As = Annotated[str, typer.Option("--as", help="In the demo: gp, privacy-officer,
 Port = Annotated[int | None, typer.Option(help="With --as: the demo's port, where several run.")]
 By = Annotated[StatedBy, typer.Option(help="Who states the choice.")]
 How = Annotated[Channel, typer.Option(help="How the choice reached you.")]
+Identified = Annotated[IdentifiedBy, typer.Option(help="How you made sure who is speaking.")]
 Reason = Annotated[str, typer.Option(help="What they said, in general words: the shell's history keeps it.")]
 Proxy = Annotated[str, typer.Option(help="Who speaks for the patient, and by what right.")]
 
@@ -50,9 +51,10 @@ def opt_out(
     port: Port = None,
     reason: Reason = "",
     proxy: Proxy = "",
+    identified_by: Identified = IdentifiedBy.NOT_SAID,
 ) -> None:
     """Nobody sees the patient's record any more, from now, everywhere."""
-    said = {"choice": Choice.OPTED_OUT, "statedBy": stated_by, "channel": channel, "reason": reason, "proxy": proxy}
+    said = _Said(Choice.OPTED_OUT, stated_by, channel, reason, proxy, identified_by)
     _record(said, Way(gateway, token_file, as_, port))
 
 
@@ -66,9 +68,10 @@ def opt_in(
     port: Port = None,
     reason: Reason = "",
     proxy: Proxy = "",
+    identified_by: Identified = IdentifiedBy.NOT_SAID,
 ) -> None:
     """The patient shares again; whoever wants to look asks them anew."""
-    said = {"choice": Choice.OPTED_IN, "statedBy": stated_by, "channel": channel, "reason": reason, "proxy": proxy}
+    said = _Said(Choice.OPTED_IN, stated_by, channel, reason, proxy, identified_by)
     _record(said, Way(gateway, token_file, as_, port))
 
 
@@ -81,12 +84,36 @@ def history(gateway: Gateway = "", token_file: TokenFile = None, as_: As = "", p
     typer.echo(told.history(_answer(way, "sharing-choices/_search", {}, list[told.Recorded], records=False)))
 
 
-def _record(said: dict[str, Any], way: Way) -> None:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was stated, and how."""
+
+    choice: Choice
+    stated_by: StatedBy
+    channel: Channel
+    reason: str
+    proxy: str
+    identified_by: IdentifiedBy
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """As the gateway's API takes it."""
+        said = {
+            "choice": self.choice,
+            "statedBy": self.stated_by,
+            "channel": self.channel,
+            "reason": self.reason,
+            "proxy": self.proxy,
+        }
+        return said | ({"identifiedBy": self.identified_by} if self.identified_by else {})
+
+
+def _record(said: _Said, way: Way) -> None:
     from gateway.choice_commands import told
 
-    if said["statedBy"] is not StatedBy.PATIENT and not said["proxy"]:
+    if said.stated_by is not StatedBy.PATIENT and not said.proxy:
         raise CannotChoose("Say who speaks for the patient, and by what right: --proxy 'Ama Mensah, daughter'")
-    typer.echo(told.recorded(_answer(way, "sharing-choices", said, told.Recorded, records=True)))
+    typer.echo(told.recorded(_answer(way, "sharing-choices", said.body, told.Recorded, records=True)))
 
 
 def _answer(way: Way, path: str, body: dict[str, Any], answer: type[_T], *, records: bool) -> _T:

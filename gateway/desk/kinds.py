@@ -7,6 +7,17 @@ from typing import Final
 
 from gateway.desk.model import CaseKind
 
+TITLES: Final[Mapping[CaseKind, str]] = {
+    CaseKind.BEST_INTERESTS: "Look in the patient's best interests",
+    CaseKind.OWN_RECORD: "Look at one's own record",
+    CaseKind.SAME_SURNAME: "Same surname",
+    CaseKind.SAME_ADDRESS: "Same address",
+    CaseKind.COLLEAGUE: "Look at a colleague",
+    CaseKind.UNUSUAL_VOLUME: "Unusually many looks",
+    CaseKind.NO_RELATIONSHIP: "No care relationship found",
+}
+"""In a few words, for a list."""
+
 MEANS: Final[Mapping[CaseKind, str]] = {
     CaseKind.BEST_INTERESTS: (
         "Somebody looked, or may look, without the patient's word, and said that it is in the patient's best interests."

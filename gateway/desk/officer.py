@@ -42,6 +42,11 @@ _NEXT: Final[Mapping[CaseStatus, frozenset[CaseStatus]]] = {
 }
 
 
+def next_of(status: CaseStatus) -> frozenset[CaseStatus]:
+    """What a case of this status may become."""
+    return _NEXT[status]
+
+
 class DeskStore(CaseStore, JournalStore, PermissionStore, Protocol):
     """What the desk asks of the store."""
 

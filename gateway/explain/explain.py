@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -31,12 +32,13 @@ _BEGINS: Final = frozenset({Kind.INTENT, Kind.PERSON_SOUGHT})
 
 
 class Explainer:
-    """Reads a store and explains. With the master key (`sealer`) it names the patient, and reads the reasons."""
+    """Reads a store and explains. With the master key (`sealer`) it names the patient, and reads the reasons. `known`
+    is a policy that is loaded already."""
 
-    def __init__(self, store: Store, sealer: Sealer | None = None) -> None:
+    def __init__(self, store: Store, sealer: Sealer | None = None, known: Policy | None = None) -> None:
         self._store = store
         self._sealer = sealer
-        self._policies: dict[str, Policy | None] = {}
+        self._policies: dict[str, Policy | None] = {known.hash: known} if known is not None else {}
 
     async def explain(self, request_id: str, rows: Sequence[Kept]) -> Explanation:
         """`rows` are those of the request, in order."""
@@ -80,7 +82,8 @@ class Explainer:
         """As it was. None where nobody kept it. Raises PolicyProblem where what was kept is something else."""
         if policy_hash not in self._policies:
             content = await self._store.policy(policy_hash)
-            self._policies[policy_hash] = open_archive(content, policy_hash) if content is not None else None
+            opened = asyncio.to_thread(open_archive, content, policy_hash) if content is not None else None
+            self._policies[policy_hash] = await opened if opened is not None else None
         return self._policies[policy_hash]
 
     def _patient(self, row: Row) -> str:

@@ -43,6 +43,7 @@ DOORS: Final = (
     "judge-case",
     "disclose",
     "see-sources",
+    "read-policy",
     "read-own-report",
     "read-own-choices",
     "record-own-choice",

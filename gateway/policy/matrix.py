@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.sdk.model import Section
@@ -19,6 +19,7 @@ from gateway.policy.model import Circumstances, Shown
 from gateway.policy.told import SECTION_NAMES
 
 _SIGN: Final = {Shown.WHOLE: "F", Shown.OUTLINE: "O", Shown.WITHHELD: "–"}
+_LEGEND: Final = "F = whole, O = in outline, – = withheld."
 _WORD: Final = {Shown.WHOLE: "whole", Shown.OUTLINE: "in outline", Shown.WITHHELD: "withheld"}
 USUAL_PLACE: Final[Mapping[Role, OrganisationType]] = {
     Role.GP: OrganisationType.GP_PRACTICE,
@@ -38,10 +39,28 @@ _NOTES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One part of the matrix. `before` and `notes` are sentences around it; `named` are words with what each means."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    before: str = ""
+    legend: str = ""
+    notes: Sequence[str] = ()
+    named: Sequence[tuple[str, str]] = ()
+
+
+def tables(policy: Policy) -> list[Table]:
+    """Sections and labels by role, how outlines read, what may be disclosed, what each may do, every rule with its
+    reason, and the label tables."""
+    return [_seeing(policy), _outlines(policy), _disclosed(policy), _doors(policy), _rules(policy), _tables(policy)]
+
+
 def matrix(policy: Policy) -> str:
-    """Markdown: sections and labels by role, what each may do, how outlines read, and every rule with its reason."""
-    parts = [_seeing(policy), _outlines(policy), _disclosed(policy), _doors(policy), _rules(policy), _tables(policy)]
-    return "\n\n".join(parts) + "\n"
+    """All tables, as Markdown."""
+    return "\n\n".join(map(_markdown, tables(policy))) + "\n"
 
 
 def explain(policy: Policy, circumstances: Circumstances) -> str:
@@ -60,7 +79,7 @@ def explain(policy: Policy, circumstances: Circumstances) -> str:
     return "\n".join(lines)
 
 
-def _seeing(policy: Policy) -> str:
+def _seeing(policy: Policy) -> Table:
     rows = [
         [SECTION_NAMES[section], *(_cell(policy, role, [section], frozenset()) for role in Role)] for section in Section
     ]
@@ -70,10 +89,10 @@ def _seeing(policy: Policy) -> str:
         rows.append([f"labelled {label}: {policy.labels.titles[label]}", *cells])
     notes = [f"{sign} {note}." for sign, note in _NOTES.items()]
     legend = (
-        "F = whole, O = in outline, – = withheld. A labelled item is never shown further than its section is: its row "
-        "says the most that is shown in any section but demographics, where a label leaves the identity."
+        "A labelled item is never shown further than its section is: its row says the most that is shown in any "
+        "section but demographics, where a label leaves the identity."
     )
-    return "\n\n".join(["## Who sees what", _table(["", *Role], rows), legend, "  \n".join(notes)])
+    return Table(title="Who sees what", heads=["", *Role], rows=rows, legend=legend, notes=notes)
 
 
 def _cell(policy: Policy, role: Role, sections: Iterable[Section], labels: frozenset[str]) -> str:
@@ -102,12 +121,12 @@ def _circumstances(
     return Circumstances(role, place, "TREAT", Basis.PATIENT_AGREED, scope, own_practice, section, place, labels)
 
 
-def _outlines(policy: Policy) -> str:
+def _outlines(policy: Policy) -> Table:
     rows = [[SECTION_NAMES[section], told] for section, told in policy.outlines.told.items()]
-    return "\n\n".join(["## What an outline shows", _table(["section", "outline"], rows)])
+    return Table(title="What an outline shows", heads=["section", "outline"], rows=rows)
 
 
-def _disclosed(policy: Policy) -> str:
+def _disclosed(policy: Policy) -> Table:
     """What goes out under each named policy, by asking the rules for a privacy officer on every basis it is for."""
     names = list(policy.disclosures.values())
     rows = [
@@ -117,10 +136,10 @@ def _disclosed(policy: Policy) -> str:
         cells = (_disclosed_cell(policy, each, None, frozenset({label})) for each in names)
         rows.append([f"labelled {label}: {policy.labels.titles[label]}", *cells])
     rows.append(["on the basis of", *(", ".join(sorted(each.terms.bases)) for each in names)])
-    told = [f"**{each.name}**: {each.title}. {each.why} ({each.owner})" for each in names]
+    named = [(each.name, f"{each.title}. {each.why} ({each.owner})") for each in names]
     legend = "What goes out by `POST /disclosures`, by a privacy officer alone. Signs and labels as above."
     heads = ["", *(each.name for each in names)]
-    return "\n\n".join(["## What may be disclosed by law", legend, _table(heads, rows), *told])
+    return Table(title="What may be disclosed by law", heads=heads, rows=rows, before=legend, named=named)
 
 
 def _disclosed_cell(
@@ -141,9 +160,9 @@ def _disclosed_cell(
     return _SIGN[shown]
 
 
-def _doors(policy: Policy) -> str:
+def _doors(policy: Policy) -> Table:
     rows = [[action, *(_where(policy, action, role) for role in Role)] for action in DOORS]
-    return "\n\n".join(["## Who may do what", _table(["", *Role], rows)])
+    return Table(title="Who may do what", heads=["", *Role], rows=rows)
 
 
 def open_to(policy: Policy, action: str) -> list[str]:
@@ -161,20 +180,29 @@ def _where(policy: Policy, action: str, role: Role) -> str:
     return ", ".join(f"in a {type_}" for type_ in open_in) or "–"
 
 
-def _rules(policy: Policy) -> str:
+def _rules(policy: Policy) -> Table:
     rows = [
-        [f"`{rule.id}`", rule.effect, rule.title, rule.why, rule.owner]
+        [rule.id, rule.effect, rule.title, rule.why, rule.owner]
         for rule in sorted(policy.rules.values(), key=lambda rule: rule.id)
     ]
-    return "\n\n".join(["## The rules", _table(["id", "effect", "what", "why", "owner"], rows)])
+    return Table(title="The rules", heads=["id", "effect", "what", "why", "owner"], rows=rows)
 
 
-def _tables(policy: Policy) -> str:
+def _tables(policy: Policy) -> Table:
     rows = [[each.name, each.version, str(each.count), ", ".join(each.labels)] for each in policy.labels.loaded()]
-    return "\n\n".join(["## The label tables that are loaded", _table(["table", "version", "codes", "labels"], rows)])
+    return Table(title="The label tables that are loaded", heads=["table", "version", "codes", "labels"], rows=rows)
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *rows]
+def _markdown(table: Table) -> str:
+    named = [f"**{name}**: {meaning}" for name, meaning in table.named]
+    legend = f"{_LEGEND} {table.legend}" if table.legend else ""
+    parts = [
+        f"## {table.title}", table.before, _lines(table), legend, "  \n".join(table.notes), *named,
+    ]  # fmt: skip
+    return "\n\n".join(filter(None, parts))
+
+
+def _lines(table: Table) -> str:
+    rows = [[f"`{first}`", *rest] for first, *rest in table.rows] if table.heads[0] == "id" else table.rows
+    lines = [table.heads, ["---"] * len(table.heads), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.policy.decide import Policy
-    from gateway.policy_changes.past import Verdicts
     from gateway.store.interface import Store
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -51,19 +50,13 @@ async def _compared(
 
 
 async def _told(named: tuple[str, str], store: Store | None, extra: Sequence[Path]) -> tuple[bool, str]:
-    from gateway.policy.tabled import TabledPolicy
-    from gateway.policy_changes.changes import changed, differing
-    from gateway.policy_changes.files import table_changes
+    from gateway.policy_changes.compare import compare
     from gateway.policy_changes.past import past_changes
-    from gateway.policy_changes.words import as_text
 
     before, after = [_in_folder(name, extra) or await _kept(name, store) for name in named]
-    old = TabledPolicy(before)
-    new = TabledPolicy(after, like=old)
-    parts = differing(old, new) if old.archive != new.archive else []
-    tables = table_changes(old, new)
-    past: Verdicts | None = await past_changes(store, old, new) if store is not None else None
-    return changed(parts) or bool(tables), as_text(parts, tables, past, (old.rules, new.rules))
+    compared = compare(before, after)
+    past = await past_changes(store, compared.old, compared.new) if store is not None else None
+    return compared.changes, compared.text(past)
 
 
 def _in_folder(name: str, extra: Sequence[Path]) -> Policy | None:

@@ -78,7 +78,7 @@ def _hear(answers: Iterable[Answer], located: Located, restricts: Callable[[Item
     answers = list(answers)
     register = next((answer for answer in answers if answer.source == located.register), None)
     if register is not None:
-        _require_number_in_force(register, located.look.nhs_number)
+        require_number_in_force(register, located.look.nhs_number)
     said = said_by(register, located.look.nhs_number) if register is not None else None
     hold = _hold(answers, located, said, restricts)
     practice = next(iter(said.practices)) if said and len(said.practices) == 1 and not hold else None
@@ -94,7 +94,8 @@ def _hold(
     return Hold.UNCHECKED if located.register and not said else None
 
 
-def _require_number_in_force(register: Answer, nhs_number: str) -> None:
+def require_number_in_force(register: Answer, nhs_number: str) -> None:
+    """Raises NumberReplaced, or NotFound, where the register's Answer says that the number is gone."""
     if isinstance(register.error, Invalidated):
         raise NotFound(
             "The national register says that this NHS number is no longer valid: it is nobody's number now, and "

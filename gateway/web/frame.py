@@ -15,6 +15,8 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from gateway.web import assets
+from gateway.web.moments import moment
+from gateway.web.words import day, grouped
 
 HTML: Final = "text/html; charset=utf-8"
 _HEADERS: Final[Mapping[str, str]] = {
@@ -87,6 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["asset"] = assets.address
+    made.filters |= {"day": day, "grouped": grouped, "moment": moment}
     return made
 
 

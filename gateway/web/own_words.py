@@ -30,7 +30,7 @@ _NO_SIGN_IN: Final = Plain(
     "We could not sign you in",
     "Nothing was changed. Go back to the start and try again. If it happens again, ask your GP practice for help.",
 )
-_AS_TOLD: Final = frozenset({"signin.not-proven", "signin.too-young", "signin.unclear-patient", "my"})
+_AS_TOLD: Final = frozenset({"signin.not-proven", "signin.too-young", "signin.unclear-patient", "my", "form.once"})
 """Errors that speak to patients already."""
 _PLAIN: Final[Mapping[str, Plain]] = {
     "session.none": _NOT_SIGNED_IN,

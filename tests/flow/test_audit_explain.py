@@ -19,6 +19,7 @@ from gateway.explain.model import Event
 from gateway.explain.words import as_text
 from gateway.policy.decide import Policy
 from gateway.settings import Settings
+from tests.flow.policies import altered
 from tests.flow.stack import DANIEL, GRACE, Stack, running
 from tests.flow.test_disclosures import OFFICER, born, claim
 
@@ -131,15 +132,6 @@ async def test_an_intent_without_an_end_says_so(stack: Stack) -> None:
     assert event.ended == 0
     assert "no row says how it ended" in text
     assert "Who: nobody who is known" in text
-
-
-def altered(policies: Path, folder: Path) -> Path:
-    """Policies of another day: social workers see results, and privacy officers don't read the audit."""
-    shutil.copytree(policies, folder, ignore=shutil.ignore_patterns("cases"))
-    rule = folder / "rules/sections/section.results.cedar"
-    nurse = 'Role::"district-nurse"'
-    rule.write_text(rule.read_text().replace(f"{nurse}]", f'{nurse}, Role::"social-worker"]'))
-    return folder
 
 
 async def test_it_is_explained_by_the_policy_of_that_day(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.processes import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS = (320, 768, 1280)
+_REFUSED = "Failed to load resource: the server responded with a status of 4"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -38,8 +39,18 @@ class Screen:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
+    def heard(self, kind: str, text: str) -> None:
+        """What the browser says. That a page of ours is a refusal is no complaint."""
+        if kind == "error" and not text.startswith(_REFUSED):
+            self.complaints.append(text)
+
     async def goto(self, path: str) -> None:
         await self.page.goto(self.base + path)
+
+    async def press(self, name: str) -> None:
+        """A button that leads to another page."""
+        async with self.page.expect_navigation():
+            await self.page.get_by_role("button", name=name).click()
 
     async def no_axe_violations(self) -> None:
         """WCAG 2.2 AA, as far as axe can tell."""
@@ -71,17 +82,18 @@ class World:
         there = await self.browser.new_context(viewport={"width": width, "height": 900}, **context)
         try:
             if who:
-                await there.add_cookies(await self._cookies(who))
+                await there.add_cookies(await self.cookies(who))
             page = await there.new_page()
             screen = Screen(page, self.base)
             page.on("request", lambda request: screen.requests.append(request.url))
-            page.on("console", lambda said: screen.complaints.append(said.text) if said.type == "error" else None)
+            page.on("console", lambda said: screen.heard(said.type, said.text))
             page.on("pageerror", lambda error: screen.complaints.append(str(error)))
             yield screen
         finally:
             await there.close()
 
-    async def _cookies(self, who: str) -> list[Any]:
+    async def cookies(self, who: str) -> list[Any]:
+        """Of a session that was just begun."""
         async with self.stack.signed_in(who) as session:
             return [{"name": each.name, "value": each.value, "url": self.base} for each in session.cookies.jar]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from connectors.sdk.organisations import OrganisationType
-from gateway.audit.bound import bound_to
+from gateway.audit.bound import bound_to, digest_of_values
 from gateway.audit.journal import Journal
 from gateway.audit.row import Kind
 from gateway.caller.model import Caller, Role
-from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
+from gateway.choice.model import Channel, Choice, IdentifiedBy, SharingChoice, StatedBy
 from gateway.choice.sharing import LONGEST_PROXY, SharingChoices, proxy_of
 from gateway.errors import AuditUnavailable, BadRequest, OptedOut, Refusal
 from gateway.policy.model import Decision, Shown
@@ -111,6 +112,24 @@ async def test_a_choice_and_its_row_say_who_stated_and_who_recorded_it(
     assert (kept.row.kind, kept.row.subject, kept.row.patient) == (Kind.SHARING_CHOICE, made.id, made.patient)
     assert kept.row.detail == "opted-out, stated by proxy, by phone"
     assert kept.row.door == "POST /sharing-choices"
+
+
+async def test_how_they_were_identified_is_kept_and_vouched_for(choices: SharingChoices, store: SqlStore) -> None:
+    made = await choices.record(
+        CLERK, PATIENT, Choice.OPTED_OUT, StatedBy.PATIENT, Channel.PHONE, "r-1", identified_by=IdentifiedBy.CALLED_BACK
+    )
+    assert await store.choices(made.patient) == [made]
+    [kept] = await store.rows()
+    assert kept.row.detail == "opted-out, stated by patient, by phone, identified by called-back"
+    assert kept.row.bound == bound_to(made)
+    others = {way: bound_to(msgspec.structs.replace(made, identified_by=way))[made.id] for way in IdentifiedBy}
+    assert len(set(others.values())) == len(IdentifiedBy)
+
+
+async def test_a_choice_of_before_this_was_asked_has_the_digest_that_it_had(choices: SharingChoices) -> None:
+    made = await record(choices, Choice.OPTED_OUT)
+    before = {name: getattr(made, name) for name in made.__struct_fields__ if name != "identified_by"}
+    assert bound_to(made)[made.id] == digest_of_values(before)
 
 
 async def test_what_was_said_is_kept_sealed_each_text_in_its_own_place(

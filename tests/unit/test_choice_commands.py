@@ -86,7 +86,9 @@ def hands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_token_and_number_come_by_stdin_and_what_is_in_force_is_said(gateway: Gateway, hands: Run) -> None:
-    code, out, err = run(*hands, *OUT, "--reason", "said so", stdin="a.b.c\n999 000 0018\n")
+    code, out, err = run(
+        *hands, *OUT, "--reason", "said so", "--identified-by", "documents", stdin="a.b.c\n999 000 0018\n"
+    )
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == (
         "In force now, everywhere: the patient has opted out of Connect Care (2 July 2026, 12:30)."
@@ -99,7 +101,7 @@ def test_token_and_number_come_by_stdin_and_what_is_in_force_is_said(gateway: Ga
     assert str(gateway.asked[0].url) == f"{GATEWAY}/sharing-choices"
     assert gateway.body == {
         "choice": "opted-out", "statedBy": "patient", "channel": "phone", "reason": "said so", "proxy": "",
-        "nhsNumber": "999 000 0018",
+        "identifiedBy": "documents", "nhsNumber": "999 000 0018",
     }  # fmt: skip
 
 

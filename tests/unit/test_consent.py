@@ -18,7 +18,7 @@ from gateway.audit.row import Kind
 from gateway.caller.model import Caller, Role
 from gateway.choice.consents import Consents
 from gateway.choice.extension import Extension
-from gateway.choice.model import Basis, Channel, Choice, Scope, StatedBy
+from gateway.choice.model import Basis, Channel, Choice, IdentifiedBy, Scope, StatedBy
 from gateway.choice.permission import Permissions
 from gateway.choice.reasons import AT_THE_POINT_OF_CARE, ReasonCode
 from gateway.choice.sharing import SharingChoices
@@ -57,11 +57,24 @@ class Desk:
         return Decision(Shown.WITHHELD if action == self.refused else Shown.WHOLE, action, f"No: {action}.")
 
     async def choose(
-        self, choice: Choice, stated_by: StatedBy = StatedBy.PATIENT, proxy: str = "", reason: str = ""
+        self,
+        choice: Choice,
+        stated_by: StatedBy = StatedBy.PATIENT,
+        proxy: str = "",
+        reason: str = "",
+        identified_by: IdentifiedBy = IdentifiedBy.NOT_SAID,
     ) -> str:
         self.now += timedelta(minutes=1)
         made = await self.choices.record(
-            OFFICER, PATIENT, choice, stated_by, Channel.PHONE, "r-1", reason=reason, proxy=proxy
+            OFFICER,
+            PATIENT,
+            choice,
+            stated_by,
+            Channel.PHONE,
+            "r-1",
+            reason=reason,
+            proxy=proxy,
+            identified_by=identified_by,
         )
         return made.id
 
@@ -105,6 +118,16 @@ async def test_the_newest_choice_is_active_and_those_it_replaced_are_not(desk: D
     assert newest["performer"] == [newest["patient"]]
     assert newest["organization"][0]["identifier"]["value"] == "RJ2"
     assert newest["verification"][0]["verifiedWith"] == newest["patient"]
+
+
+async def test_how_whoever_spoke_was_identified_stands_with_the_verification(desk: Desk) -> None:
+    await desk.choose(Choice.OPTED_OUT)
+    await desk.choose(Choice.OPTED_OUT, identified_by=IdentifiedBy.CALLED_BACK)
+    newest, before = await desk.all()
+    said = [{"url": "urn:connect-care:identified-by", "valueCode": "called-back"}]
+    assert newest["verification"][0]["extension"] == said
+    assert "extension" not in before["verification"][0]
+    Consent.model_validate(newest)
 
 
 @pytest.mark.parametrize(("stated_by", "said"), [(StatedBy.PROXY, "proxy"), (StatedBy.REPRESENTATIVE, "who has died")])

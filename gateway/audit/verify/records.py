@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_type_hints
 
 import msgspec
 
-from gateway.audit.bound import digest_of_values
+from gateway.audit.bound import LATER, digest_of_values
 from gateway.audit.verify.evidence import Evidence, RawRecord, Unreadable
 from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.part import Bound
@@ -115,7 +115,7 @@ def _digested(raw: RawRecord, kind: type[Record]) -> Digested:
 
     What it can be isn't asked further: with a value that none has, its digest is one that no row holds.
     """
-    values = {field: raw[column] for field, column in _columns(kind)}
+    values = {field: _value(raw, field, column) for field, column in _columns(kind)}
     for name in _dated(kind):
         if values[name] is not None:
             values[name] = from_micros(values[name])
@@ -127,6 +127,11 @@ def _digested(raw: RawRecord, kind: type[Record]) -> Digested:
     if kind is CaseEntry:
         return Digested(f"{values['case']}:{number}", str(values["case"]), number, digests)
     return Digested(str(values["id"]), "", number, digests)
+
+
+def _value(raw: RawRecord, field: str, column: str) -> Any:
+    """What stands in the column; of an export that is older than the column, what all records of then say."""
+    return raw.get(column, LATER[field]) if field in LATER else raw[column]
 
 
 @cache

@@ -61,3 +61,7 @@ class PolicyStore(Protocol):
     async def policy(self, policy_hash: str) -> bytes | None:
         """What `keep_policy` kept."""
         ...
+
+    async def policy_hashes(self) -> list[str]:
+        """All that were kept, in no order that means anything."""
+        ...

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.store.interface import StoreUnusable
-from gateway.store.schema import baseline, marks, sessions
+from gateway.store.schema import baseline, identified, marks, sessions
 from gateway.store.schema.rule import Rule
 
 
@@ -53,6 +53,7 @@ MIGRATIONS: Final = (
     Migration(3, baseline.TABLES, baseline.RULES),
     Migration(4, marks.TABLES),
     Migration(5, sessions.TABLES),
+    Migration(6, identified.COLUMNS),
 )
 
 SCHEMA_VERSION: Final = MIGRATIONS[-1].number

@@ -63,3 +63,6 @@ class SqlPolicies(SqlBase):
 
     async def policy(self, policy_hash: str) -> bytes | None:
         return await self._read(kept.policy, policy_hash)
+
+    async def policy_hashes(self) -> list[str]:
+        return await self._read(kept.policy_hashes)

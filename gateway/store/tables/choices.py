@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.choice.model import Channel, Choice, SharingChoice, StatedBy
+from gateway.choice.model import Channel, Choice, IdentifiedBy, SharingChoice, StatedBy
 from gateway.store.connection import Connection
 from gateway.store.moments import from_micros, to_micros
 
 _INSERT: Final = (
     "INSERT INTO sharing_choice (number, id, patient, sealed_patient, choice, stated_by, channel, recorded_by, "
-    "recorded_by_name, organisation, recorded_at, reason, proxy) VALUES ("
-    "(SELECT coalesce(max(number), 0) + 1 FROM sharing_choice), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "recorded_by_name, organisation, recorded_at, reason, proxy, identified_by) VALUES ("
+    "(SELECT coalesce(max(number), 0) + 1 FROM sharing_choice), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _OF_PATIENT: Final = (
     "SELECT id, patient, sealed_patient, choice, stated_by, channel, recorded_by, recorded_by_name, organisation, "
-    "recorded_at, reason, proxy FROM sharing_choice WHERE patient = ? ORDER BY number"
+    "recorded_at, reason, proxy, identified_by FROM sharing_choice WHERE patient = ? ORDER BY number"
 )
 
 
@@ -35,6 +35,7 @@ def insert_choice(connection: Connection, choice: SharingChoice) -> None:
             to_micros(choice.recorded_at),
             choice.reason,
             choice.proxy,
+            choice.identified_by.value,
         ),
     )
 
@@ -57,7 +58,7 @@ def sealed_patients(connection: Connection) -> set[str]:
 
 
 def _choice(*record: Any) -> SharingChoice:
-    id_, patient, sealed, choice, stated_by, channel, by, by_name, organisation, at, reason, proxy = record
+    id_, patient, sealed, choice, stated_by, channel, by, by_name, organisation, at, reason, proxy, identified = record
     return SharingChoice(
         id=id_,
         patient=patient,
@@ -71,4 +72,5 @@ def _choice(*record: Any) -> SharingChoice:
         recorded_at=from_micros(at),
         reason=reason,
         proxy=proxy,
+        identified_by=IdentifiedBy(identified),
     )

@@ -25,6 +25,10 @@ def policy(connection: Connection, policy_hash: str) -> bytes | None:
     return bytes(found[0]) if found else None
 
 
+def policy_hashes(connection: Connection) -> list[str]:
+    return [str(each) for (each,) in connection.execute("SELECT hash FROM policy ORDER BY hash", ()).fetchall()]
+
+
 def keep_policy(connection: Connection, policy_hash: str, content: bytes) -> None:
     """Once; what is kept under a hash already stays."""
     if policy(connection, policy_hash) is None:

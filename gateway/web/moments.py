@@ -1,0 +1,17 @@
+"""Moments as staff read them: the clock of London, the date as the Common User Interface writes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.web.words import day
+
+_LONDON: Final = ZoneInfo("Europe/London")
+
+
+def moment(at: datetime) -> str:
+    """`23-Nov-2026 04:15`"""
+    local = at.astimezone(_LONDON)
+    return f"{day(local.date().isoformat())} {local:%H:%M}"
