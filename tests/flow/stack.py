@@ -233,7 +233,7 @@ async def running(
         app.router.lifespan_context(app),
         httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app),
-            base_url=str(given["public_url"]),
+            base_url=httpx2.URL(str(given["public_url"])).copy_with(path="/"),  # a proxy takes the rest off
             event_hooks={"response": [answers]},
         ) as client,
     ):
