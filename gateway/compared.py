@@ -59,18 +59,19 @@ def dosages(resource: Resource) -> Iterable[Resource]:
 
 
 def _structured(dosage: Resource) -> str:
-    rates = joined(", ", (_rate(rate) for rate in dosage.get("doseAndRate", ())))
-    needed = "as needed" if _as_needed(dosage) else ""
-    return joined(", ", (rates, _timing(dosage.get("timing", {})), needed, *_limits(dosage)))
+    rates = joined(", ", (rate(one) for one in dosage.get("doseAndRate", ())))
+    needed = "as needed" if as_needed(dosage) else ""
+    return joined(", ", (rates, timing(dosage.get("timing", {})), needed, *limits(dosage)))
 
 
-def _rate(rate: Resource) -> str:
+def rate(of: Resource) -> str:
+    """How much, and how fast."""
     amounts = (
-        _quantity(rate.get("doseQuantity", {})),
-        _range(rate.get("doseRange", {})),
-        _quantity(rate.get("rateQuantity", {})),
-        _range(rate.get("rateRange", {})),
-        _ratio(rate.get("rateRatio", {}), " per "),
+        _quantity(of.get("doseQuantity", {})),
+        _range(of.get("doseRange", {})),
+        _quantity(of.get("rateQuantity", {})),
+        _range(of.get("rateRange", {})),
+        _ratio(of.get("rateRatio", {}), " per "),
     )
     return joined(" at ", amounts)
 
@@ -79,7 +80,7 @@ def _ratio(ratio: Resource, between: str) -> str:
     return joined(between, (_quantity(ratio.get("numerator", {})), _quantity(ratio.get("denominator", {}))))
 
 
-def _limits(dosage: Resource) -> Iterable[str]:
+def limits(dosage: Resource) -> Iterable[str]:
     """What is the most, in words."""
     most = (
         _ratio(dosage.get("maxDosePerPeriod", {}), " in "),
@@ -89,42 +90,43 @@ def _limits(dosage: Resource) -> Iterable[str]:
     return (f"at most {each}" for each in most if each not in ("", "at once", "in all"))
 
 
-def _range(limits: Resource) -> str:
-    return joined(" to ", (_quantity(limits.get("low", {})), _quantity(limits.get("high", {}))))
+def _range(ends: Resource) -> str:
+    return joined(" to ", (_quantity(ends.get("low", {})), _quantity(ends.get("high", {}))))
 
 
 def _quantity(quantity: Resource) -> str:
-    number = str(quantity.get("comparator") or "") + _digits(quantity.get("value"))
+    number = str(quantity.get("comparator") or "") + digits_of(quantity.get("value"))
     return joined(" ", (number, str(quantity.get("unit") or quantity.get("code") or "")))
 
 
-def _digits(value: object) -> str:
+def digits_of(value: object) -> str:
     """A number with the digits that the source sent: never in the exponent form that Python prefers for small ones."""
     if isinstance(value, Decimal):
         return format(value, "f")
     return "" if value is None else str(value)
 
 
-def _timing(timing: Resource) -> str:
-    code = timing.get("code", {})
+def timing(of: Resource) -> str:
+    """How often, when and for how long, as far as it is structured."""
+    code = of.get("code", {})
     named = code.get("text") or joined(", ", (str(coding.get("code", "")) for coding in code.get("coding", ())))
-    repeat = timing.get("repeat", {})
+    repeat = of.get("repeat", {})
     often = joined(" per ", (_span(repeat, "frequency"), _with_unit(repeat, "period")))
     when = (*_texts(repeat.get("dayOfWeek", ())), *_texts(repeat.get("when", ())), *_texts(repeat.get("timeOfDay", ())))
     times, long = _span(repeat, "count"), _with_unit(repeat, "duration")
     more = (
-        f"{_digits(repeat.get('offset'))} min from it" if "offset" in repeat else "",
+        f"{digits_of(repeat.get('offset'))} min from it" if "offset" in repeat else "",
         f"over {long}" if long else "",
         _bounds(repeat),
         f"{times} times in all" if times else "",
-        *_texts(timing.get("event", ())),
+        *_texts(of.get("event", ())),
     )
     return joined(", ", (named, often, *when, *more))
 
 
 def _span(repeat: Resource, name: str) -> str:
     """A number, or from one to another."""
-    return joined(" to ", (_digits(repeat.get(name)), _digits(repeat.get(f"{name}Max"))))
+    return joined(" to ", (digits_of(repeat.get(name)), digits_of(repeat.get(f"{name}Max"))))
 
 
 def _with_unit(repeat: Resource, name: str) -> str:
@@ -139,7 +141,8 @@ def _bounds(repeat: Resource) -> str:
     return f"for {long}" if long else joined(" ", dates)
 
 
-def _as_needed(dosage: Resource) -> bool:
+def as_needed(dosage: Resource) -> bool:
+    """Whether it is taken only when it is needed."""
     return bool(dosage.get("asNeededBoolean") or dosage.get("asNeededCodeableConcept"))
 
 

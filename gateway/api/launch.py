@@ -10,13 +10,13 @@ from gateway.api.door import parts_of, template
 from gateway.api.entering import ANSWERS, NOT_ITS_END, began, refused
 from gateway.api.http import FORM, read_body, request_id
 from gateway.api.pages import MOST_BYTES, cookies_of, once, sent_to
+from gateway.api.viewer import page_of
 from gateway.choice.may import OPEN_RECORD, demand
 from gateway.errors import BadRequest, GatewayError
 from gateway.launch import context as contextual
 from gateway.launch.entered import Entered
 from gateway.launch.flow import CALLBACK
 from gateway.launch.refusals import malformed
-from gateway.web.viewer import page_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -20,10 +20,10 @@ from gateway.api.pages import (
     shown,
     signed_in,
 )
+from gateway.api.viewer import page_of
 from gateway.errors import GatewayError, NotSignedIn
 from gateway.launch.sign_in import CALLBACK
 from gateway.web.frame import NOBODY
-from gateway.web.viewer import page_of
 
 router = APIRouter(include_in_schema=False)
 

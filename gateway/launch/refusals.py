@@ -110,6 +110,15 @@ def no_page() -> Refusal:
     )
 
 
+def one_patient() -> Refusal:
+    """A page on which others could be found, in a session that a system opened for one patient."""
+    return Refusal(
+        "This session was opened from one patient's record in your own system, so nobody else can be found in it. To "
+        "see another patient, open Connect Care from their record, or sign out and sign in by yourself.",
+        rule="viewer.one-patient",
+    )
+
+
 def forged_form() -> Refusal:
     """A form that our own page in this session didn't make."""
     return Refusal(

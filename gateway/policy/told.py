@@ -27,6 +27,8 @@ ROLE_NAMES: Final = {
     Role.PRIVACY_OFFICER: "a privacy officer",
     Role.COMMISSIONER: "a commissioner",
 }
+BY_API: Final = 'POST /permissions with "basis": "patient-agreed" and "scope": "including-sensitive"'
+"""How it is said that the patient agreed, where an application asks: a page says how on the page."""
 ABSENCE: Final = "Absence of information here does not mean that it does not exist."
 
 
@@ -78,8 +80,8 @@ def _labels(policy: Policy, circumstances: Circumstances) -> Iterable[str]:
         besides = " or at the patient's own practice" if _practice(policy, circumstances, askable) else ""
         yield (
             f"Shown to {role} only where the patient agreed to just that{besides}: items labelled "
-            f"{_titles(policy, askable)}. To ask: tell the patient what would be shown; if the patient agrees, POST "
-            '/permissions with "basis": "patient-agreed" and "scope": "including-sensitive".'
+            f"{_titles(policy, askable)}. To ask: tell the patient what would be shown; if the patient agrees, "
+            f"{BY_API}."
         )
     if outlined := [label for label in now if now[label] is Shown.OUTLINE and asked[label] is Shown.OUTLINE]:
         yield f"Shown to {role} in outline only: items labelled {_titles(policy, outlined)}."

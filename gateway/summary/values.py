@@ -12,6 +12,8 @@ from typing import Any, Final
 from gateway.compared import joined
 
 Json = Mapping[str, Any]
+Moment = Callable[[str], str]
+"""How a reader's dates and times are written, from FHIR's own form."""
 
 
 def digits(value: object) -> str:
@@ -48,28 +50,26 @@ def notes(found: Iterable[Json] | None) -> str:
     return joined(" / ", (str(note.get("text") or "") for note in found or ()))
 
 
-def when(found: object) -> str:
-    """A date or time as it was written; a period from and to; an age or range with its units."""
+def when(found: object, moment: Moment = str) -> str:
+    """A date or time as it was written, or as `moment` writes one; a period from and to; an age or range with its
+    units."""
     if isinstance(found, str):
-        return found
+        return moment(found)
     if not isinstance(found, dict):
         return ""
     if "start" in found or "end" in found:
-        return joined(" ", (f"from {found['start']}" if found.get("start") else "", _until(found)))
+        ends = ((word, found.get(end)) for word, end in (("from", "start"), ("to", "end")))
+        return joined(" ", (f"{word} {moment(str(end))}" for word, end in ends if end))
     if "event" in found or "repeat" in found:
-        return joined(", ", (*map(str, found.get("event", ())), concept(found.get("code"))))
+        return joined(", ", (*(moment(str(event)) for event in found.get("event", ())), concept(found.get("code"))))
     return _range(found) if "low" in found or "high" in found else _quantity(found)
 
 
-def _until(period: Json) -> str:
-    return f"to {period['end']}" if period.get("end") else ""
-
-
-def choice(resource: Json, name: str) -> str:
+def choice(resource: Json, name: str, moment: Moment = str) -> str:
     """`value[x]` and its like: whichever type the source chose."""
     for suffix, read in _OF_CHOICE.items():
         if (found := resource.get(name + suffix)) is not None:
-            return read(found)
+            return when(found, moment) if read is when else read(found)
     return ""
 
 

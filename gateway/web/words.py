@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from connectors.sdk.model import Resource
 
@@ -27,6 +29,9 @@ _DATED_BY: Final = (
 _PERIODS: Final = ("period", "effectivePeriod", "onsetPeriod")
 _STANDINGS: Final = ("status", "clinicalStatus", "verificationStatus")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LOCAL: Final = ZoneInfo("Europe/London")
+_DAY: Final = len("2024-05-17")
+_ONE_DAY: Final = re.compile(r"from (\S+) (\S+) to \1 (\S+)")
 NO_NAME: Final = "No name is given by its source"
 
 
@@ -68,12 +73,30 @@ def line_of(resource: Resource) -> str:
 
 def day(moment: str) -> str:
     """`1961-03-12` as 12-Mar-1961; a year or a month alone as far as it goes (NHS Common User Interface)."""
-    year, _, rest = moment[:10].partition("-")
+    year, _, rest = moment[:_DAY].partition("-")
     month, _, of_month = rest.partition("-")
     if not month.isdigit() or not 1 <= int(month) <= 12:
         return year
     named = f"{_MONTHS[int(month) - 1]}-{year}"
     return f"{of_month}-{named}" if of_month else named
+
+
+def moment(text: str) -> str:
+    """A date as `day` writes it; a time with its zone as the clock in this country showed it, to the minute. What is no
+    date stays as it is."""
+    if len(text) <= _DAY:
+        return day(text) if text[:4].isdigit() else text
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    local = when if when.tzinfo is None else when.astimezone(_LOCAL)
+    return f"{day(local.date().isoformat())} {local:%H:%M}"
+
+
+def of_one_day(period: str) -> str:
+    """`11-Jan-2027 11:00 to 11:30` for a period that begins and ends on one day."""
+    return _ONE_DAY.sub(r"\1 \2 to \3", period)
 
 
 def grouped(nhs_number: str) -> str:

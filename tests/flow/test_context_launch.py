@@ -63,10 +63,10 @@ async def test_a_signed_context_opens_the_viewer(stack: Stack, user: Browser, eh
     page = await user.view()
     assert "Test system" in page.text
     assert "999 000 0409" in page.text
-    await user.post("/viewer/permission", answer="yes")
+    await user.post(f"{user.page}/permission", answer="yes")
     assert "What is held" in (await user.view()).text
-    (row,) = [row for row in await stack.rows(GRACE) if row["kind"] == "release"]
-    assert row["door"] == "GET /viewer/{tag}"
+    doors = {row["door"] for row in await stack.rows(GRACE) if row["kind"] == "release"}
+    assert doors == {"GET /viewer/{tag}"}
 
 
 async def test_the_permission_is_the_same_person_s_however_they_came_in(

@@ -85,11 +85,12 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
         opened = page.url
         assert opened.startswith(f"{gateway}/viewer/")
         assert "ASHWORTH Meera Dr" in await page.inner_text("header")
-        assert "999 000 0409" in await page.inner_text(".banner")
-        await page.get_by_role("button", name="The patient says yes").click()
+        assert "999 000 0409" in await page.inner_text(".cc-banner")
+        await page.get_by_label("Yes, the patient agrees").check()
+        await page.get_by_role("button", name="Continue").click()
         assert page.url == opened
         assert await page.inner_text("h1") == "What is held"
-        assert "ADEBAYO, Grace" in await page.inner_text(".banner")
+        assert "ADEBAYO, Grace" in await page.inner_text(".cc-banner")
         (cookie,) = await context.cookies()
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("connect-care-session", True, "Lax")
         await page.get_by_role("button", name="Sign out").click()

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.sdk.model import Section
-from gateway.web import page, viewer
-from gateway.web.words import NO_NAME, day, has_died, identity_of, line_of
+from gateway.web.words import NO_NAME, day, has_died, identity_of, line_of, moment, of_one_day
 
 TODAY = date(2026, 5, 1)
 
@@ -73,35 +71,23 @@ def test_who_has_died_has_no_age() -> None:
     assert "y)" not in str(identity_of(dead, TODAY))
 
 
-HOSTILE = "<script>alert(1)</script>\"'&"
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("1961-03-12", "12-Mar-1961"),
+        ("2026", "2026"),
+        ("2026-07-01T23:30:00Z", "02-Jul-2026 00:30"),
+        ("2026-01-05T09:00:00.123+00:00", "05-Jan-2026 09:00"),
+        ("2026-01-05T09:00", "05-Jan-2026 09:00"),
+        ("2026-13-45T99:00:00Z", "2026-13-45T99:00:00Z"),
+        ("soon", "soon"),
+    ],
+)
+def test_moments_are_those_of_the_clock_on_the_wall(written: str, told: str) -> None:
+    assert moment(written) == told
 
 
-def test_whatever_a_source_wrote_is_escaped() -> None:
-    frame = viewer.Frame(HOSTILE, "9990000409", True, HOSTILE)
-    resource = {"resourceType": "Condition", "code": {"text": HOSTILE}}
-    patient = {"resourceType": "Patient", "name": [{"family": HOSTILE, "given": [HOSTILE]}], "gender": HOSTILE}
-    lines = [
-        viewer.Line(Section.PROBLEMS, resource, HOSTILE),
-        viewer.Line(Section.DEMOGRAPHICS, patient | {"deceasedBoolean": True}, HOSTILE),
-    ]
-    opened = viewer.Opened(
-        lines, [(True, HOSTILE)], frozenset(Section), {Section.RESULTS: (HOSTILE,)}, patient | {"deceasedBoolean": True}
-    )
-    pages = [
-        viewer.record(frame, opened, TODAY), viewer.ask(frame), viewer.said_no(frame),
-        viewer.refused(frame, HOSTILE, HOSTILE), page.problem(HOSTILE, HOSTILE), page.page(HOSTILE, []),
-    ]  # fmt: skip
-    for one in pages:
-        assert b"<script" not in one
-        assert b"alert(1)&lt;/" in one
-        assert b'""' not in one.replace(b'class=""', b"")
-
-
-def test_an_empty_section_says_why() -> None:
-    opened = viewer.Opened([], [], frozenset({Section.RESULTS, Section.ALLERGIES}), {Section.RESULTS: ("RJ2",)}, None)
-    told = viewer.record(viewer.Frame("x", "9990000409", False, "c"), opened, TODAY).decode()
-    assert "May be incomplete: RJ2 could not be read whole." in told
-    assert "Nothing could be read." in told
-    assert "Nothing is shown to you here by those who answered." in told
-    assert "In context: NHS No. 999 000 0409" in told
-    assert "Medicines" not in told
+def test_a_period_of_one_day_names_it_once() -> None:
+    assert of_one_day("from 11-Jan-2027 11:00 to 11-Jan-2027 11:30") == "11-Jan-2027 11:00 to 11:30"
+    longer = "from 11-Jan-2027 11:00 to 12-Jan-2027 11:30"
+    assert of_one_day(longer) == longer

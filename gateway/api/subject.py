@@ -1,0 +1,62 @@
+"""Whose record a page is about. An address never names a patient: it holds a text that is sealed for one session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import Request
+
+from gateway.api.door import parts_of, template
+from gateway.api.http import request_id
+from gateway.api.pages import SignedIn
+from gateway.errors import Refusal
+from gateway.fair_use.count import Use
+from gateway.sealed import Unsealable
+
+PATIENTS: Final = "/patients"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One patient, and the addresses of their pages in this session: the record, the question whether they agree, and
+    the interruption where they can't answer. `find`: where another one is found; "" in a launched session."""
+
+    nhs_number: str = field(repr=False)
+    birth_date: str | None = field(repr=False)
+    record: str
+    permission: str
+    best_interests: str
+    find: str = PATIENTS
+    needs_banner: bool = True
+
+
+def subject_of(request: Request, who: SignedIn, nhs_number: str, birth_date: str) -> Subject:
+    """The one who was found."""
+    state = {"n": nhs_number, "b": birth_date}
+    return _at(parts_of(request).sealer.seal_cursor(state, _bound(who)), nhs_number, birth_date)
+
+
+async def subject_named(request: Request, who: SignedIn) -> Subject:
+    """The one whom the address names. Raises Refusal, with its row, where it is another session's, or nobody's."""
+    parts, name = parts_of(request), request.path_params["name"]
+    try:
+        state = parts.sealer.open_cursor(name, _bound(who))
+        return _at(name, state["n"], state["b"])
+    except (Unsealable, KeyError):
+        error = Refusal(
+            "This address is of another sign-in, so nobody's record is shown here. Find the patient again.",
+            rule="viewer.another-sign-in",
+        )
+        await parts.fair_use.demand(who.caller, request_id(request), template(request), Use.REQUEST)
+        await parts.journal.refuse(error, who.caller, request_id(request), template(request))
+        raise error from None
+
+
+def _at(name: str, nhs_number: str, birth_date: str) -> Subject:
+    record = f"{PATIENTS}/{name}"
+    return Subject(nhs_number, birth_date, record, f"{record}/permission", f"{record}/best-interests")
+
+
+def _bound(who: SignedIn) -> str:
+    return f"patient's page in {who.resumed.id}"
