@@ -122,6 +122,8 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "Asking again after the time that the answer named.",
     ),
     "my": ("The patient's own page was not asked for as it must be.", _MEND),
+    "policy.not-kept": ("No policy with that hash is kept here.", "One of those that are kept."),
+    "status": ("The page was not asked for as it must be.", _MEND),
     "office": (
         "The address of a page of the privacy officer's couldn't be used.",
         "Its menu leads to every page there is.",

@@ -96,6 +96,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "gateway": "Connect Care had too much to do",
     "policy.not-kept": _WRONG_QUESTION,
     "office": _WRONG_QUESTION,
+    "status": _WRONG_QUESTION,
     "my": _WRONG_QUESTION,
     "home": _WRONG_QUESTION,
     "signin": "we could not be sure who they were",
