@@ -18,7 +18,7 @@ from gateway.launch.entered import Entered
 
 ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
 """What is read of an authorize endpoint's answer; what it adds is ignored (RFC 6749, section 4.1.2)."""
-NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed"})
+NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed", "form.repeated"})
 """Refusals of an answer that isn't of what is under way: anybody can send a browser here with one."""
 
 

@@ -11,6 +11,7 @@ from gateway.api.own import CHOICE, Own
 from gateway.api.pages import sent_to
 from gateway.choice.model import Channel, Choice, IdentifiedBy, StatedBy
 from gateway.web.own_choice import told_choices
+from gateway.web.own_words import SENT_BEFORE
 
 router = APIRouter(include_in_schema=False)
 OUT: Final = f"{CHOICE}/opt-out"
@@ -67,11 +68,16 @@ async def _asked(request: Request, wanted: Choice) -> Response:
 
 
 async def _chosen(request: Request, wanted: Choice) -> Response:
-    """The choice on the patient's own word. A form that was sent twice and a choice that holds already add nothing."""
+    """The choice on the patient's own word. A form that was sent twice and a choice that holds already add nothing.
+
+    Where a form comes again and what it asks for doesn't hold, nobody may think that it does: perhaps it failed before.
+    """
 
     async def answer(me: Own) -> Response:
         is_first = await me.first(await me.form())
-        if is_first and await me.parts.sharing.current(me.nhs_number) is not wanted:
+        if await me.parts.sharing.current(me.nhs_number) is not wanted:
+            if not is_first:
+                return _sent_before(me)
             await me.parts.sharing.record(
                 me.caller,
                 me.nhs_number,
@@ -85,3 +91,15 @@ async def _chosen(request: Request, wanted: Choice) -> Response:
         return sent_to(CHOICE)
 
     return await own.page(request, answer)
+
+
+def _sent_before(me: Own) -> Response:
+    return me.shown(
+        "problem.jinja",
+        status=409,
+        title=SENT_BEFORE.title,
+        told=SENT_BEFORE.told,
+        then=CHOICE,
+        then_text="My choice",
+        request_id=me.request_id,
+    )

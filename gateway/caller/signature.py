@@ -26,12 +26,20 @@ class PinnedRegistry(jws.JWSRegistry):
         return self.algorithms[name]
 
 
-def check_signature(token: str, key: VerifyingKey, algorithm: str, *, longest_header: int = LONGEST_HEADER) -> None:
+def check_signature(
+    token: str,
+    key: VerifyingKey,
+    algorithm: str,
+    *,
+    longest_header: int = LONGEST_HEADER,
+    is_header_checked: bool = False,
+) -> None:
     """Raises BadSignature unless that key signed the token (JWS in compact form) with that algorithm.
 
     `longest_header` is in characters, as encoded; whoever calls has bounded the whole token already.
+    `is_header_checked`: they have also checked which members the header has; else it may have those of RFC 7515 alone.
     """
-    registry = PinnedRegistry(algorithms=[algorithm])
+    registry = PinnedRegistry(algorithms=[algorithm], strict_check_header=not is_header_checked)
     registry.max_header_length = longest_header
     try:
         jws.deserialize_compact(token, key.key, registry=registry)

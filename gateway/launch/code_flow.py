@@ -29,6 +29,9 @@ from gateway.store.moments import Clock
 LONGEST: Final = 2048
 """Characters of what a browser brings: a launch, a code."""
 _ID_TOKEN_SECONDS: Final = 24 * 3600.0
+_SAID_AGAIN: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "jti"})
+"""What some providers write into an ID token's header too (RFC 7519, section 5.3; NHS login, interface specification,
+section 4.1: what isn't understood there must be ignored). The claims alone are believed."""
 _STATE: Final = "launch-state"
 
 
@@ -87,7 +90,7 @@ class CodeFlow:
 
     async def said(self, id_token: str, by: Client, nonce: str) -> Statement:
         """OpenID Connect Core 1.0, section 3.1.3.7. Raises NotSignedIn."""
-        rules = Rules(by.client_id, frozenset({None, "jwt"}), _ID_TOKEN_SECONDS)
+        rules = Rules(by.client_id, frozenset({None, "jwt"}), _ID_TOKEN_SECONDS, ignored=_SAID_AGAIN)
         statement = await verified(id_token, by, rules, self._keys, self._seconds())
         said = statement.claims.get("nonce")
         if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):

@@ -35,6 +35,7 @@ from gateway.store.moments import Clock
 
 CALLBACK: Final = "/my/sign-in/callback"
 _NEEDED: Final = ("nhs_number", "birthdate", "identity_proofing_level")
+_ONE_FACTOR: Final = "Cp"
 _LOCAL: Final = ZoneInfo("Europe/London")
 _NOT_PROVEN: Final = (
     "You have not yet proved who you are to the service that you signed in with, so we cannot show you anything. Go to "
@@ -90,10 +91,13 @@ class PatientSignIns:
         return self._session(settings, id_token, await _said(provider, tokens, id_token))
 
     def caller(self, session: PatientSession) -> Caller:
-        """The patient of a session. Raises NotSignedIn where their provider isn't registered any more."""
+        """The patient of a session. Raises NotSignedIn where their provider isn't registered any more, or has to prove
+        more of them."""
         settings = self._registered.get(session.registration)
         if settings is None:
             raise not_believed("session.registration", "the provider that began the session was taken away")
+        if session.proofing != settings.proofing:
+            raise not_believed("session.registration", "the level of proof that is asked for was changed")
         return patient_caller(
             _signed_in(settings, session.account, session.proofing, session.token_id), session.nhs_number
         )
@@ -103,7 +107,7 @@ class PatientSignIns:
         proofing = _short(said, "identity_proofing_level")
         token_id = f"sign-in-{self._sealer.question_tag(token.claims['nonce'])[:16]}"
         known = known_patient(_signed_in(settings, account, proofing, token_id))
-        if proofing != settings.proofing:
+        if proofing != settings.proofing or not _is_of(settings.proofing, token):
             raise CallerRefused(_NOT_PROVEN, rule="signin.not-proven", known=known)
         nhs_number = _short(said, "nhs_number")
         if not is_nhs_number(nhs_number):
@@ -142,6 +146,18 @@ async def _said(provider: Provider, tokens: Tokens, id_token: Statement) -> Mapp
     if any(asked.get(name, value) != value for name, value in stated.items()):
         raise unclear_patient("the ID token and userinfo differ")
     return {**asked, **stated}
+
+
+def _is_of(proofing: str, id_token: Statement) -> bool:
+    """Whether this very sign-in is of that level, where the provider says so: `vot` (RFC 8485), such as `P9.Cp.Cd`.
+
+    `identity_proofing_level` is of the account. Whoever holds the browser can ask the provider for less (`vtr`), such
+    as for a password alone (`Cp`): that opens nothing here.
+    """
+    if "vot" not in id_token.claims:
+        return True
+    components = set(_short(id_token.claims, "vot").split("."))
+    return proofing in components and bool(components - {proofing, _ONE_FACTOR})
 
 
 def _short(said: Mapping[str, Any], name: str) -> str:

@@ -182,12 +182,13 @@ class PatientSignInSettings(Client):
 
 def fault_of(registered: Sequence[Signing], issuers: frozenset[str], *, is_demo: bool) -> str:
     """What is wrong with the registered systems as a whole, with what to do; "" where nothing is."""
+    staffs = issuers | {one.issuer for one in registered if isinstance(one, Registered)}
     for one in registered:
         if isinstance(one, Registered) and one.counts_as not in issuers:
             return f"{one.name}: counts_as names {one.counts_as}, which is none of issuers. Name one of them exactly"
         if one.allow_insecure_loopback and not is_demo:
             return f"{one.name}: allow_insecure_loopback is for the demo. Give an https issuer"
-        if isinstance(one, PatientSignInSettings) and one.issuer in issuers:
+        if isinstance(one, PatientSignInSettings) and one.issuer in staffs:
             return f"{one.name}: patients and staff sign in at issuers of their own. Give patients another than staff's"
     published: dict[str, str | None] = {}
     for one in registered:
@@ -199,10 +200,10 @@ def fault_of(registered: Sequence[Signing], issuers: frozenset[str], *, is_demo:
     tags = [one.tag for one in registered if isinstance(one, (SignInSettings, PatientSignInSettings))]
     if len(set(tags)) < len(tags):
         return "two ways to sign in have the same tag. Give each its own"
-    for kind in (ContextSettings, HookSettings):
+    for kind in (ContextSettings, HookSettings, PatientSignInSettings):
         signing = [one.issuer for one in registered if isinstance(one, kind)]
         if len(set(signing)) < len(signing):
-            return "two contexts, or two hooks, have the same issuer. Leave one of them out"
+            return "two contexts, two hooks or two patient_sign_ins have the same issuer. Leave one of them out"
     return ""
 
 

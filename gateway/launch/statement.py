@@ -35,13 +35,14 @@ _LATEST: Final = 2**53
 class Rules:
     """How one kind of statement is checked. `types` are the spellings of `typ` (None: it may be absent). `lasts` is
     the longest time from `iat` to `exp`, in seconds. `once`: it must carry a `jti`. `pinned` are further header
-    members, each with the one value that it may have."""
+    members, each with the one value that it may have; `ignored` others that may be there, and are never read."""
 
     audience: str
     types: frozenset[str | None]
     lasts: float
     once: bool = False
     pinned: Mapping[str, str | None] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def issuer_of(token: str) -> str:
 
 
 def _check_header(header: Mapping[str, Any], by: Signing, rules: Rules) -> tuple[str, str | None]:
-    if not header.keys() <= _HEADER_MEMBERS | rules.pinned.keys():
+    if not header.keys() <= _HEADER_MEMBERS | rules.pinned.keys() | rules.ignored:
         raise not_believed("statement.header", "the header holds members that are not accepted")
     for name, value in rules.pinned.items():
         if name in header and (value is None or header[name] != value):
@@ -117,7 +118,7 @@ async def _key(keys: Keys, by: Signing, kid: str | None, algorithm: str) -> Veri
 
 def _check_signature(token: str, key: VerifyingKey, algorithm: str) -> None:
     try:
-        check_signature(token, key, algorithm, longest_header=_LONGEST_HEADER)
+        check_signature(token, key, algorithm, longest_header=_LONGEST_HEADER, is_header_checked=True)
     except BadSignature as error:
         raise not_believed("statement.signature", "the signature is not that system's") from error
 

@@ -56,7 +56,11 @@ _PLAIN: Final[Mapping[str, Plain]] = {
 """By rule id, or by its first part."""
 _UNAVAILABLE: Final = Plain(_LATER, "Wait a few minutes. Then try again.")
 _WRONG: Final = Plain(_PROBLEM, "We could not do that, and nothing was changed. Go to the start and try again.")
-ALL: Final = (*_PLAIN.values(), _UNAVAILABLE, _WRONG)
+SENT_BEFORE: Final = Plain(
+    "You sent that page before",
+    "It may not have worked. Open My choice. See what stands there now. If it is not what you want, choose again.",
+)
+ALL: Final = (*_PLAIN.values(), _UNAVAILABLE, _WRONG, SENT_BEFORE)
 
 
 def plainly(error: GatewayError) -> Plain:

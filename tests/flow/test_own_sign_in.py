@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -10,10 +11,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc import jws
 
 from gateway.audit.row import Kind
+from gateway.demo.identity import ALGORITHM
 from gateway.demo.patients import NOT_PROVEN, DemoPatient
-from tests.flow.stack import DANIEL, GRACE, MIA, Stack, running
+from tests.flow.stack import DANIEL, GRACE, MIA, PATIENT_SIGN_IN, Stack, running
 
 AT = "/my/sign-in/demo-patients"
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
@@ -134,6 +137,47 @@ async def test_an_id_token_that_says_it_all_is_enough(
     assert (await browser.get("/my")).status_code == 200
 
 
+async def test_a_header_that_says_the_claims_again_is_nobodys_trouble(
+    stack: Stack, browser: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NHS login's ID tokens have such headers, and whoever relies on them must ignore what they don't need."""
+    signer = stack.patients._signer
+    again = {"sub": "s" * 36, "aud": "somebody-else", "iss": signer.issuer, "exp": 1, "iat": 1, "jti": "j" * 36}
+
+    def sign(claims: dict[str, Any], *, header: dict[str, Any]) -> str:
+        members = {"alg": ALGORITHM, "kid": signer.key.kid} | header | again
+        registry = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
+        return jws.serialize_compact(members, json.dumps(claims).encode(), signer.key, registry=registry)
+
+    monkeypatch.setattr(signer, "sign", sign)
+    entered = await browser.get(await stack.chosen(browser, spoken(stack, GRACE), AT))
+    assert entered.status_code == 303, entered.text
+    assert (await browser.get("/my")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("vot", "status"),
+    [("P9.Cp.Cd", 303), ("P9.Cm", 303), ("P0.Cp", 403), ("P5.Cp.Cd", 403), ("Cp.Cd", 403), ("P9", 403), (["P9"], 401)],
+)
+async def test_a_sign_in_that_was_asked_for_at_a_lower_level_lets_nobody_in(
+    stack: Stack, browser: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, vot: Any, status: int
+) -> None:
+    """Whoever has the browser can ask the provider for less. The account stays at P9; this sign-in isn't of it."""
+    claims = stack.patients.id_token_claims
+    monkeypatch.setattr(stack.patients, "id_token_claims", lambda *given: claims(*given) | {"vot": vot})
+    answer = await browser.get(await stack.chosen(browser, spoken(stack, GRACE), AT))
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_level_that_was_raised_ends_the_sessions_below_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stack.patient(GRACE) as browser:
+        higher = PATIENT_SIGN_IN.model_copy(update={"proofing": "P10"})
+        monkeypatch.setattr(stack.parts.patient_sign_ins, "_registered", {higher.registration: higher})
+        assert (await browser.get("/my/choice")).status_code == 401
+
+
 STAFF_PAGES = ("/", "/viewer", "/viewer/x", "/patients", "/office", "/status")
 
 
@@ -172,6 +216,15 @@ async def test_the_answer_of_one_sign_in_is_nothing_to_the_other(stack: Stack, b
     assert (await browser.get(as_patient.replace("/my/sign-in/", "/sign-in/"))).status_code == 404
     as_staff = await stack.chosen(browser, "gp")
     assert (await browser.get(as_staff.replace("/sign-in/", "/my/sign-in/"))).status_code == 404
+
+
+@pytest.mark.parametrize("more", ["&code=x", "&state=x"])
+async def test_an_answer_that_anybody_could_have_sent_ends_no_sign_in(
+    stack: Stack, browser: httpx2.AsyncClient, more: str
+) -> None:
+    answer = await stack.chosen(browser, spoken(stack, GRACE), AT)
+    assert (await browser.get(f"{answer}{more}")).status_code == 400
+    assert (await browser.get(answer)).status_code == 303
 
 
 async def test_an_access_token_of_a_patient_opens_nothing_of_the_api(stack: Stack) -> None:

@@ -26,13 +26,18 @@ EHR: dict[str, Any] = {
     "counts_as": "https://issuer.example", "organisations": ["RJ2"],
 }  # fmt: skip
 CONTEXT = {name: EHR[name] for name in ("name", "issuer", "counts_as", "organisations")}
+PATIENTS = {"name": "NHS login", "tag": "nhs-login", "issuer": "https://patients.example", "client_id": "viewer"}
 ISSUERS = frozenset({"https://issuer.example"})
-PATIENTS = {"name": "P", "tag": "patients", "issuer": "https://patients.example", "client_id": "c"}
 STAFF = {"name": "S", "tag": "staff", "issuer": "https://issuer.example", "client_id": "c"}
 
 
 def test_a_right_entry_is_right() -> None:
-    entries = [EhrSettings(**EHR), ContextSettings(**CONTEXT), HookSettings(**CONTEXT)]
+    entries = [
+        EhrSettings(**EHR),
+        ContextSettings(**CONTEXT),
+        HookSettings(**CONTEXT),
+        PatientSignInSettings(**PATIENTS),
+    ]
     assert fault_of(entries, ISSUERS, is_demo=False) == ""
 
 
@@ -69,9 +74,12 @@ def test_a_wrong_entry_stops_start_up(wrong: dict[str, Any]) -> None:
         ([EhrSettings(**EHR), EhrSettings(**EHR)], "same fhir_base"),
         ([HookSettings(**CONTEXT), HookSettings(**CONTEXT)], "same issuer"),
         ([EhrSettings(**EHR), HookSettings(**{**CONTEXT, "jwks_uri": "https://ehr.example/k"})], "other keys"),
-        ([PatientSignInSettings(**{**PATIENTS, "issuer": "https://issuer.example"})], "issuers of their own"),
-        ([PatientSignInSettings(**{**PATIENTS, "allow_insecure_loopback": True})], "demo"),
         ([PatientSignInSettings(**{**PATIENTS, "tag": "staff"}), SignInSettings(**STAFF)], "same tag"),
+        ([PatientSignInSettings(**{**PATIENTS, "issuer": "https://issuer.example"})], "another than staff's"),
+        ([EhrSettings(**EHR), PatientSignInSettings(**{**PATIENTS, "issuer": EHR["issuer"]})], "another than staff's"),
+        ([PatientSignInSettings(**{**PATIENTS, "issuer": EHR["issuer"]}), HookSettings(**CONTEXT)], "another than"),
+        ([PatientSignInSettings(**PATIENTS), PatientSignInSettings(**{**PATIENTS, "tag": "other"})], "same issuer"),
+        ([PatientSignInSettings(**{**PATIENTS, "allow_insecure_loopback": True})], "demo"),
     ],
 )
 def test_entries_that_do_not_fit_together_stop_it_too(entries: list[Any], told: str) -> None:
