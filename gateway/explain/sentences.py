@@ -128,7 +128,6 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "The address of a page of the privacy officer's couldn't be used.",
         "Its menu leads to every page there is.",
     ),
-    "policy.not-kept": ("No policy of that hash is kept here.", _MEND),
     "form": ("The form that was sent couldn't be taken.", _MEND),
     "host": ("The request was addressed to another name.", _MEND),
     "gateway": ("More looks were waiting than could be begun in time; nobody was asked.", _TRY_AGAIN),
