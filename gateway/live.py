@@ -191,7 +191,15 @@ class _Ways:
         record.standing = replace(self._standing, hold=Hold.SENSITIVE)
         record.items = [item for item in record.items if not _denies(item)]
         record.index = {reference_of(item): item for item in record.items}
+        record.items += self._patients_of_others()
         return record
+
+    def _patients_of_others(self) -> list[Item]:
+        """The Patients that came with earlier parts: the address and the practice that they gave away are looked for in
+        every source's texts."""
+        now = {answer.source for answer in self._answers}
+        came = (item for source, items in self._sealed.items() if source not in now for item in items)
+        return [_copied(item) for item in came if item.section is Section.DEMOGRAPHICS]
 
     def _left(self, record: Record) -> list[Item]:
         return self._view.left(record, self._judged(record), self._looking.caller, self._looking.look).items

@@ -101,6 +101,18 @@ def world(draw: Random, number: str, *, register: bool) -> World:
     return World(says, groups)
 
 
+def one_that_restricts_last(number: str) -> World:
+    """The register gives an address; a source with none of its own names it in words; the last one restricts it."""
+    told = resource("AllergyIntolerance", "a3", **words("Latex"), note=[{"text": f"Lives at {ADDRESS}"}])
+    says: dict[str, Answer | SourceError] = {source: NoRecord("nobody") for source in SOURCES} | {
+        REGISTER: _answer(REGISTER, [_patient(number, "G85005", label="U")]),
+        "RPG": _answer("RPG", [_bare(number), resource("AllergyIntolerance", "a1", **code(PENICILLIN))]),
+        "RJ2": _answer("RJ2", [_bare(number), resource("AllergyIntolerance", "a2", **code(AMOXICILLIN)), told]),
+        "709": _answer("709", [_bare(number, **_labelled("R"))]),
+    }
+    return World(says, [[REGISTER, "RPG"], ["RJ2"], ["709", *PRACTICES]])
+
+
 def _register(draw: Random, number: str) -> Answer | SourceError:
     match draw.choices(range(6), (10, 2, 2, 1, 1, 1))[0]:
         case 0:
@@ -138,9 +150,17 @@ def _source(draw: Random, source: str, number: str) -> Answer | SourceError:
 
 
 def _patient(number: str, practice: str, *, label: str) -> Resource:
-    security = {"meta": {"security": [{"system": CONFIDENTIALITY, "code": label}]}} if label else {}
     address = [{"line": [ADDRESS], "postalCode": "SE6 4RU"}]
-    return patient(number=number, birthDate="1944-03-12", address=address, **registered_at(practice), **security)
+    more = {**registered_at(practice), **_labelled(label)}
+    return _bare(number, address=address, **more)
+
+
+def _bare(number: str, **more: Any) -> Resource:
+    return patient(number=number, birthDate="1944-03-12", **more)
+
+
+def _labelled(label: str) -> dict[str, Any]:
+    return {"meta": {"security": [{"system": CONFIDENTIALITY, "code": label}]}} if label else {}
 
 
 def _answer(source: str, held: list[Resource]) -> Answer:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.audit.row import Kind, Row
 from gateway.policy.outline import SUBSETTED
-from tests.flow.live_worlds import SOURCES, Sources, World, world
+from tests.flow.live_worlds import ADDRESS, SOURCES, Sources, World, one_that_restricts_last, world
 from tests.flow.registers import REGISTER, with_register
 from tests.flow.stack import GRACE, Stack, outcome, resources, running
 from tests.flow.streaming import Event, everything, streaming
@@ -48,6 +48,28 @@ async def test_without_a_register(without_register: tuple[Stack, Sources], seed:
 @pytest.mark.parametrize("seed", every(40, SEEDS))
 async def test_with_a_register(registered: tuple[Stack, Sources], seed: int) -> None:
     await hold_against_the_whole(*registered, Random(seed), register=True)
+
+
+async def test_an_address_that_was_given_in_an_earlier_part_goes_out_in_none(
+    registered: tuple[Stack, Sources],
+) -> None:
+    """The register tells where the patient lives, a hospital names it in a note, and another restricts it last."""
+    stack, sources = registered
+    await stack.agree(GRACE, "gp")
+    drawn = one_that_restricts_last(GRACE)
+    sources.set(drawn, held=False)
+    whole = await stack.get(everything(GRACE), "gp")
+    assert ADDRESS not in whole.text
+    sources.set(drawn, held=True)
+    async with streaming(stack, everything(GRACE), "gp") as answer:
+        parts = []
+        for group in drawn.groups:
+            for source in group:
+                sources.let_go(source)
+            parts.append(await answer.event())
+        events = [part for part in parts if part is not None]
+    assert [event.name for event in events] == ["part", "part", "complete"]
+    hold_against(whole.json(), events)
 
 
 async def hold_against_the_whole(stack: Stack, sources: Sources, draw: Random, *, register: bool) -> None:
