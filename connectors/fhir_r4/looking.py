@@ -16,7 +16,7 @@ from connectors.sdk.bundle import Entry
 from connectors.sdk.errors import Ambiguous, NoRecord, NotUnderstood, SourceError, WrongContent
 from connectors.sdk.gaps import gap_of, tells_of_omission
 from connectors.sdk.http import SourceClient
-from connectors.sdk.model import Ask, Gap, Section
+from connectors.sdk.model import SECTION_OF_TYPE, Ask, Gap, Section
 from connectors.sdk.nhs_number import same_number
 
 BySection = dict[Section, list[Found]]
@@ -123,8 +123,8 @@ class Looking:
         raise NoRecord("no Patient carries the NHS number")
 
     async def _patient_with(self, whole: Everything) -> tuple[Entry, Found]:
-        """The Patient out of everything, with the rest. Where it isn't there, a search tells why: there is none
-        (NoRecord), or the source doesn't answer as it should."""
+        """The Patient out of everything, with the rest. Where nothing is there, a search tells why: there is no such
+        Patient (NoRecord), or the source doesn't answer as it should."""
         try:
             came = await self._all_of(whole, fails=True)
         except NotUnderstood:
@@ -136,7 +136,8 @@ class Looking:
         if len({entry.resource["id"] for entry in patients}) > 1:
             raise Ambiguous("several Patients in one patient's everything")
         if not patients:
-            await self._patient()
+            if not any(type_of(entry) in SECTION_OF_TYPE for entry in came.entries) and not came.held_back:
+                await self._patient()
             raise WrongContent("the source has the Patient, and leaves it out of everything")
         return patients[0], came
 

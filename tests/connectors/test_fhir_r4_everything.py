@@ -241,6 +241,12 @@ async def test_who_is_not_there_is_looked_for_once_more(nothing: Any) -> None:
         await asked(Source({AT_NUMBER: nothing, "Patient": page(NUMBERED)}), **BY_NUMBER)
 
 
+async def test_a_source_that_sends_a_patients_items_never_says_that_it_knows_nobody() -> None:
+    """Its search for the Patient may find nothing all the same: read as "no record", what it holds would be nothing."""
+    with pytest.raises(WrongContent):
+        await asked(Source({AT_NUMBER: page(SEEN), "Patient": page(total=0)}), **BY_NUMBER)
+
+
 @pytest.mark.parametrize(
     ("came", "error"),
     [
