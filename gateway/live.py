@@ -43,7 +43,8 @@ _THE_PRACTICE = "the GP practice"
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """A part before the last, and the record of the sources in it, before anything is hidden."""
+    """A part before the last, and the record of the sources in it, before anything is hidden, with every Patient that
+    came until now: whoever looks is compared with each."""
 
     part: Part
     record: Record
@@ -85,7 +86,8 @@ class Live:
         self._untold += ways.lines(record)
         if not items:
             return None
-        return Early(Part(self._shown(items), self._number, False, frozenset(self._sent), self._names(waiting)), record)
+        part = Part(self._shown(items), self._number, False, frozenset(self._sent), self._names(waiting))
+        return Early(part, replace(record, items=[*record.items, *ways.patients_of_others()]))
 
     def released(self, rendered: Rendered) -> None:
         """The part that was made last has gone out."""
@@ -191,10 +193,10 @@ class _Ways:
         record.standing = replace(self._standing, hold=Hold.SENSITIVE)
         record.items = [item for item in record.items if not _denies(item)]
         record.index = {reference_of(item): item for item in record.items}
-        record.items += self._patients_of_others()
+        record.items += self.patients_of_others()
         return record
 
-    def _patients_of_others(self) -> list[Item]:
+    def patients_of_others(self) -> list[Item]:
         """The Patients that came with earlier parts: the address and the practice that they gave away are looked for in
         every source's texts."""
         now = {answer.source for answer in self._answers}

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.audit.row import Kind, Row
+from gateway.caller.model import Caller
+from gateway.desk.alerts import Alerts, Noticed
+from gateway.merge import Record
 from gateway.policy.outline import SUBSETTED
 from tests.flow.live_worlds import ADDRESS, SOURCES, Sources, World, one_that_restricts_last, world
 from tests.flow.registers import REGISTER, with_register
@@ -70,6 +73,30 @@ async def test_an_address_that_was_given_in_an_earlier_part_goes_out_in_none(
         events = [part for part in parts if part is not None]
     assert [event.name for event in events] == ["part", "part", "complete"]
     hold_against(whole.json(), events)
+
+
+async def test_whoever_looks_is_compared_in_each_part_with_every_patient_that_came(
+    registered: tuple[Stack, Sources], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The register's Patient is in no part's answers by then, and who goes away early escapes no case."""
+    stack, sources = registered
+    compared: list[set[str]] = []
+    notice = Alerts.notice
+
+    async def noticing(alerts: Alerts, caller: Caller, record: Record, **more: bool) -> Noticed:
+        compared.append({item.source for item in record.patients})
+        return await notice(alerts, caller, record, **more)
+
+    monkeypatch.setattr(Alerts, "notice", noticing)
+    await stack.agree(GRACE, "gp")
+    drawn = one_that_restricts_last(GRACE)
+    sources.set(drawn, held=True)
+    async with streaming(stack, everything(GRACE), "gp") as answer:
+        for group in drawn.groups:
+            for source in group:
+                sources.let_go(source)
+            assert await answer.event() is not None
+    assert [REGISTER in sources_of for sources_of in compared] == [True, True, True]
 
 
 async def hold_against_the_whole(stack: Stack, sources: Sources, draw: Random, *, register: bool) -> None:
