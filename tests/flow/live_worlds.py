@@ -104,7 +104,8 @@ def world(draw: Random, number: str, *, register: bool) -> World:
 def one_that_restricts_last(number: str) -> World:
     """The register gives an address; a source with none of its own names it in words; the last one restricts it."""
     told = resource("AllergyIntolerance", "a3", **words("Latex"), note=[{"text": f"Lives at {ADDRESS}"}])
-    says: dict[str, Answer | SourceError] = {source: NoRecord("nobody") for source in SOURCES} | {
+    says: dict[str, Answer | SourceError] = {source: NoRecord("nobody") for source in SOURCES}
+    says |= {
         REGISTER: _answer(REGISTER, [_patient(number, "G85005", label="U")]),
         "RPG": _answer("RPG", [_bare(number), resource("AllergyIntolerance", "a1", **code(PENICILLIN))]),
         "RJ2": _answer("RJ2", [_bare(number), resource("AllergyIntolerance", "a2", **code(AMOXICILLIN)), told]),
