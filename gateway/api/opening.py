@@ -14,8 +14,8 @@ from fastapi import Request, Response
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
 from gateway.api.live_page import streamed
-from gateway.api.pages import SignedIn, around, form, may, sent_to, shown
-from gateway.api.staff import Misfilled, admitted
+from gateway.api.pages import SignedIn, around, may, sent_to, shown
+from gateway.api.staff import Misfilled, admitted, sent
 from gateway.api.subject import Subject
 from gateway.choice.may import ASK_BEST_INTERESTS, ASK_PERMISSION
 from gateway.choice.model import Basis, Permission, Scope
@@ -52,7 +52,7 @@ async def ask(request: Request, who: SignedIn, subject: Subject) -> Response:
 
 async def answer(request: Request, who: SignedIn, subject: Subject) -> Response:
     """What the patient said. Yes is a permission, and the record; no is the end of it."""
-    said = (await form(request, who.resumed)).get("answer", "")
+    said = (await sent(request, who, subject.nhs_number)).get("answer", "")
     try:
         async with admitted(request, who, nhs_number=subject.nhs_number):
             if said not in _ANSWERS:
@@ -80,7 +80,7 @@ async def interrupt(request: Request, who: SignedIn, subject: Subject) -> Respon
 
 async def act(request: Request, who: SignedIn, subject: Subject) -> Response:
     """A permission in the patient's best interests, which opens a privacy officer's case. Sent twice it is one."""
-    fields = await form(request, who.resumed)
+    fields = await sent(request, who, subject.nhs_number)
     if await _holds(request, who, subject, Basis.BEST_INTERESTS, Scope.STANDARD):
         return sent_to(subject.record)
     async with admitted(request, who, Use.BEST_INTERESTS, action=ASK_BEST_INTERESTS, nhs_number=subject.nhs_number):

@@ -12,8 +12,8 @@ from gateway.api import opening
 from gateway.api.door import parts_of, template
 from gateway.api.filled import number_and_birth_date, person
 from gateway.api.http import request_id
-from gateway.api.pages import SignedIn, around, form, may, refuse_parameters, sent_to, shown
-from gateway.api.staff import Misfilled, admitted, for_staff
+from gateway.api.pages import SignedIn, around, may, refuse_parameters, sent_to, shown
+from gateway.api.staff import Misfilled, admitted, for_staff, sent
 from gateway.api.subject import PATIENTS, subject_named, subject_of
 from gateway.choice.may import OPEN_RECORD
 from gateway.errors import NobodyAnswered
@@ -42,7 +42,7 @@ async def ask_number(request: Request, who: SignedIn) -> Response:
 @for_staff
 async def take_number(request: Request, who: SignedIn) -> Response:
     """On to the record of the patient with that number and birth date."""
-    fields = await form(request, who.resumed)
+    fields = await sent(request, who)
     try:
         async with admitted(request, who, action=OPEN_RECORD):
             number, born = number_and_birth_date(fields)
@@ -64,7 +64,7 @@ async def ask_name(request: Request, who: SignedIn) -> Response:
 @for_staff
 async def take_name(request: Request, who: SignedIn) -> Response:
     """The one person who fits, to be confirmed; or why nobody is shown."""
-    fields = await form(request, who.resumed)
+    fields = await sent(request, who)
     try:
         async with admitted(request, who, action=FIND_PERSON):
             sought = person(fields)

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
-from gateway.api.pages import SignedIn, around, failed, signed_in
+from gateway.api.pages import SignedIn, around, failed, form, signed_in
 from gateway.choice.may import demand
 from gateway.errors import BadRequest, GatewayError
 from gateway.fair_use.count import Use
@@ -61,6 +61,15 @@ async def admitted(
         if action:
             demand(parts.policy.may_caller, action, who.caller)
         yield
+
+
+async def sent(request: Request, who: SignedIn, nhs_number: str | None = None) -> dict[str, str]:
+    """The fields of a form that this session's own page made. Any other is refused, which is counted, and a row."""
+    try:
+        return await form(request, who.resumed)
+    except GatewayError:
+        async with admitted(request, who, nhs_number=nhs_number):
+            raise
 
 
 class Misfilled(BadRequest):

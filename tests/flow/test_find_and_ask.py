@@ -275,3 +275,19 @@ async def test_two_patients_in_two_tabs_stay_two(stack: Stack, doctor: Visitor) 
     (grace, tomasz) = (answer.text for answer in answers)
     assert ("ADEBAYO" in grace, "KOWALSKI" in grace) == (True, False)
     assert ("ADEBAYO" in tomasz, "KOWALSKI" in tomasz) == (False, True)
+
+
+@pytest.mark.parametrize("page", ["/patients", "/patients/by-name"])
+async def test_a_form_that_is_not_ours_is_written_down(stack: Stack, doctor: Visitor, page: str) -> None:
+    forged = await doctor.here.post(page, data={"csrf": "x"})
+    assert forged.status_code == 403
+    row = await last_row(stack, "refusal")
+    assert (row["rule"], row["door"]) == ("session.csrf", f"POST {page}")
+
+
+async def test_so_is_one_about_a_patient(stack: Stack, doctor: Visitor) -> None:
+    await doctor.find(GRACE, BORN)
+    for page in ("permission", "best-interests"):
+        assert (await doctor.here.post(f"{doctor.page}/{page}", data={"csrf": "x"})).status_code == 403
+        row = await last_row(stack, "refusal")
+        assert (row["rule"], row["door"]) == ("session.csrf", f"POST /patients/{{name}}/{page}")

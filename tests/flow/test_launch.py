@@ -48,6 +48,14 @@ async def user(launched: Stack, ehr: Launcher) -> AsyncIterator[Browser]:
     await one.aclose()
 
 
+@pytest.mark.parametrize("page", ["/office", "/office/calls", "/office/audit", "/status", "/patients"])
+async def test_a_launched_session_opens_its_own_page_alone(user: Browser, page: str) -> None:
+    assert (await user.launch(GP)).status_code == 303
+    answer = await user.here.get(page)
+    assert answer.status_code == 403
+    assert "one patient" in answer.text
+
+
 async def test_the_viewer_opens_in_context_with_no_second_sign_in(launched: Stack, user: Browser) -> None:
     entered = await user.launch(Opening("gp", "grace", encounter="e-1"))
     assert entered.status_code == 303

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from connectors.sdk.errors import Invalidated, NoRecord, Superseded, Unreachable
+from gateway.errors import AuditUnavailable
 from gateway.policy.decide import Policy
 from gateway.settings import Settings
 from gateway.web.words import grouped
@@ -112,6 +113,20 @@ class TestCalls:
         row = next(row for row in await stack.rows(GRACE) if row["kind"] == "sharing-choice")
         assert row["door"] == "POST /office/calls/{sealed}"
         assert row["detail"] == "opted-out, stated by patient, by phone, identified by called-back"
+
+    async def test_a_form_that_failed_does_not_look_recorded_when_it_is_sent_again(
+        self, stack: Stack, office: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(*_: object) -> None:
+            raise AuditUnavailable("the disk is full")
+
+        page = await person_page(office, ELSIE)
+        with monkeypatch.context() as patch:
+            patch.setattr(stack.parts.store, "record_choice", broken)
+            assert (await said(office, page)).status_code == 503
+        again = await said(office, page)
+        assert again.status_code == 409
+        assert "may have failed" in text_of(again)
 
     async def test_a_double_click_records_once(self, stack: Stack, office: httpx2.AsyncClient) -> None:
         page = await person_page(office, AALIYAH)

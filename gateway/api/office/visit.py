@@ -23,6 +23,7 @@ from gateway.caller.model import Caller
 from gateway.choice.may import demand
 from gateway.errors import BadRequest, Conflict, GatewayError, NotFound
 from gateway.fair_use.count import Use
+from gateway.launch.refusals import one_patient
 from gateway.parts import Parts
 from gateway.sealed import Unsealable
 
@@ -94,7 +95,8 @@ class Visit:
         """Raises Conflict where this very form was sent before: a double click records nothing twice."""
         if not await once.is_first(self.parts, self.who.resumed, fields):
             raise Conflict(
-                "This form was sent already, and nothing was recorded a second time. See what stands in the history.",
+                "This form was sent already, and nothing was recorded a second time. The first time may have failed: "
+                "see what stands in the history, and record it anew if it isn't there.",
                 rule="form.sent-already",
             )
 
@@ -119,6 +121,8 @@ async def visited(request: Request, page: Callable[[Visit], Awaitable[Response]]
     try:
         await visit.demand_use(Use.REQUEST)
         async with visit.refusals():
+            if who.session.nhs_number:
+                raise one_patient()
             require_in_context(who.caller, None)
             return await page(visit)
     except GatewayError as error:
