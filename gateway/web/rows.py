@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.audit.report.words import counted, listed
 from gateway.audit.row import Kind, Row
+from gateway.caller.model import Role
 from gateway.disclosure.model import BASIS_NAMES, LawfulBasis
 from gateway.explain.sentences import said_of
 from gateway.policy.rules import Rule
@@ -25,6 +26,11 @@ Rules = Mapping[str, Rule]
 def told(row: Row, rules: Rules) -> str:
     """One sentence without a full stop at its end. `rules` are the policy's, for what one of them refused."""
     return _refused(row, rules) if row.kind is Kind.REFUSAL else _TOLD[row.kind](row)
+
+
+def role_of(role: str) -> str:
+    """A role in words: `GP`, `hospital doctor`."""
+    return "GP" if role == Role.GP else _plain(role)
 
 
 def _refused(row: Row, rules: Rules) -> str:

@@ -7,13 +7,13 @@ import pytest
 from tests.flow.stack import ELSIE
 from tests.quick import only
 from tests.screens.conftest import CHROMIUM, WIDTHS, Screen, World
-from tests.screens.states_office import OFFICER, STATES, a_best_interests_look
+from tests.screens.states_office import OFFICER, STATES, TOO_LONG, a_best_interests_look
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 _MOST_TABS = 80
 
 
-NAMES = {each.name: each.reach for each in STATES if each.width == 1280}
+NAMES = {each.name: each.reach for each in (*STATES, *TOO_LONG) if each.width == 1280}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.row import Kind, Lawful, Row
-from gateway.web.rows import told
+from gateway.web.rows import role_of, told
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -57,3 +57,7 @@ def test_what_happened(made: Row, sentence: str) -> None:
 
 def test_no_kind_is_without_words() -> None:
     assert all(told(row(kind, rule="x"), {}) for kind in Kind)
+
+
+def test_a_role_is_said_as_people_say_it() -> None:
+    assert [role_of("gp"), role_of("hospital-doctor")] == ["GP", "hospital doctor"]

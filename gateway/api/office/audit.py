@@ -161,7 +161,7 @@ def line(visit: Visit, kept: Kept) -> dict[str, Any]:
         "told": rows.told(row, visit.parts.policy.rules),
         "refused": row.kind is Kind.REFUSAL,
         "name": (who.name or who.user_id) if who else "Nobody who is known",
-        "role": who.role.replace("-", " ") if who else "",
+        "role": rows.role_of(who.role) if who else "",
         "user": who.user_id if who else "",
         "organisation": who.organisation_name if who else "",
         "patient": visit.parts.sealer.open_patient(sealed) if sealed else "",

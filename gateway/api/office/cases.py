@@ -20,6 +20,7 @@ from gateway.desk.model import CaseFile, CaseKind, CaseStatus
 from gateway.desk.officer import Opened, Wanted, next_of
 from gateway.errors import BadRequest, Conflict
 from gateway.search.pairs import pairs_of
+from gateway.web.rows import role_of
 
 CASES: Final = "/office/cases"
 router = APIRouter(include_in_schema=False)
@@ -148,7 +149,7 @@ def _line(visit: Visit, file: CaseFile) -> dict[str, Any]:
         "due": case.due_at,
         "number": visit.parts.sealer.open_patient(sealed) if sealed else "",
         "name": case.name,
-        "role": case.role.replace("-", " "),
+        "role": role_of(case.role),
         "user": case.user_id,
         "seen": len(file.entries),
     }
