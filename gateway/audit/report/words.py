@@ -99,7 +99,6 @@ REFUSALS: Final[Mapping[str, str]] = {
     "status": _WRONG_QUESTION,
     "my": _WRONG_QUESTION,
     "home": _WRONG_QUESTION,
-    "status": _WRONG_QUESTION,
     "signin": "we could not be sure who they were",
     "static": _WRONG_QUESTION,
     "launch": "we could not be sure who they were",
