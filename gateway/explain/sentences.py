@@ -38,6 +38,7 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "The birth date was not the one that the organisations hold for this NHS number.",
         "The right NHS number and birth date, checked with the patient.",
     ),
+    "policy.not-kept": ("No policy with that hash is kept here.", "One of those that are kept."),
     "register.superseded": (
         "The national register has replaced this NHS number by another.",
         "The patient's current NHS number.",
@@ -122,7 +123,6 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "Asking again after the time that the answer named.",
     ),
     "my": ("The patient's own page was not asked for as it must be.", _MEND),
-    "policy.not-kept": ("No policy with that hash is kept here.", "One of those that are kept."),
     "status": ("The page was not asked for as it must be.", _MEND),
     "office": (
         "The address of a page of the privacy officer's couldn't be used.",

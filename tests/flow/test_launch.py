@@ -92,6 +92,14 @@ def seen_in(rows: list[dict[str, Any]]) -> Counter[str]:
     return sum((Counter(row.get("seen", {})) for row in rows), Counter())
 
 
+@pytest.mark.parametrize("path", ["/office/calls", "/office/cases", "/status"])
+async def test_a_launched_session_has_no_other_pages(launched: Stack, user: Browser, path: str) -> None:
+    await user.launch(GP)
+    refused = await user.here.get(path)
+    assert refused.status_code == 403
+    assert "opened from one patient" in refused.text
+
+
 async def test_what_is_shown_is_what_the_fhir_api_would_show(launched: Stack, user: Browser) -> None:
     """The viewer has no way of its own to the data: the same items leave, for the same person."""
     await launched.agree(TOMASZ, "gp")
