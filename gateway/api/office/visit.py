@@ -124,8 +124,6 @@ async def visited(request: Request, page: Callable[[Visit], Awaitable[Response]]
             if who.session.nhs_number:
                 raise one_patient()
             require_in_context(who.caller, None)
-            if who.session.nhs_number:
-                raise one_patient()
             return await page(visit)
     except GatewayError as error:
         return failed(request, error, around(request, who))
