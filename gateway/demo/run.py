@@ -274,6 +274,7 @@ def _welcome(settings: Settings, around: dict[str, Any]) -> None:
         f"Connect Care runs on {public_url}   (Ctrl-C stops it)",
         f"  FHIR API           {public_url}/fhir/R4/metadata",
         f"  identity provider  {around['issuer']}",
+        f"  pages for staff    {public_url}/",
         f"  patients' pages    {public_url}/my",
         f"  data               {settings.data_dir}",
         "",
