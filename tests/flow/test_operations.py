@@ -164,6 +164,8 @@ async def test_a_suspended_source_is_listed_as_what_it_is(tmp_path: Path) -> Non
             "lastOutcome": None,
             "lastSuccess": None,
             "typicalMilliseconds": None,
+            "lastQuarantine": None,
+            "unwellSections": None,
         }
 
 

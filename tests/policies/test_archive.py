@@ -114,7 +114,7 @@ def test_policies_of_another_day_need_not_know_what_came_since(folder: Path) -> 
     (folder / "disclosures.yaml").unlink()
     (folder / "rules/doors/door.disclose.cedar").unlink()
     without("rules.yaml", ("  - door.disclose\n", ""))
-    without("schema.cedarschema", ('"disclose", ', ""), (', "national-service"', ""))
+    without("schema.cedarschema", (', "disclose"', ""), (', "national-service"', ""))
     without("outlines.yaml", ("  problems: name\n", ""))
     (folder / "doors.yaml").write_text("refused:\n  open-record: Ask somebody.\n")
     with pytest.raises(PolicyProblem):
