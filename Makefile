@@ -6,6 +6,9 @@ PORT   ?= 8000
 STAMP  := $(VENV)/.installed
 KERNEL := $(VENV)/.kernel
 
+# Many tests start the gateway as a process: without compiled files each start takes seconds longer.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check bench shots openapi evidence vendor lock clean
 
 setup: $(STAMP) $(KERNEL)
