@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import holidays
-
 LONDON: Final = ZoneInfo("Europe/London")
-_BANK_HOLIDAYS: Final = holidays.country_holidays("GB", subdiv="ENG")
 _SATURDAY: Final = 5
 _LAST_SECOND: Final = time(23, 59, 59)
 
@@ -36,4 +35,12 @@ def next_working_day(day: date) -> date:
 
 def is_working_day(day: date) -> bool:
     """Neither a weekend nor a bank holiday in England, moved ones among them."""
-    return day.weekday() < _SATURDAY and day not in _BANK_HOLIDAYS
+    return day.weekday() < _SATURDAY and day not in _bank_holidays()
+
+
+@lru_cache(maxsize=1)
+def _bank_holidays() -> Container[date]:
+    """Made with the first case: the calendars of all the world take 18 MB, and many a worker never has a case."""
+    from holidays import country_holidays
+
+    return country_holidays("GB", subdiv="ENG")

@@ -89,7 +89,7 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
         await page.get_by_label("Yes, the patient agrees").check()
         await page.get_by_role("button", name="Continue").click()
         assert page.url == opened
-        assert await page.inner_text("h1") == "What is held"
+        await page.get_by_role("heading", name="What is held", exact=True).wait_for(state="attached")
         assert "ADEBAYO, Grace" in await page.inner_text(".cc-banner")
         (cookie,) = await context.cookies()
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("connect-care-session", True, "Lax")
