@@ -90,7 +90,7 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
         await page.get_by_role("button", name="Continue").click()
         assert page.url == opened
         await page.get_by_role("heading", name="What is held", exact=True).wait_for(state="attached")
-        assert "ADEBAYO, Grace" in await page.inner_text(".cc-banner")
+        await page.locator(".cc-banner", has_text="ADEBAYO, Grace").wait_for()
         (cookie,) = await context.cookies()
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("connect-care-session", True, "Lax")
         await page.get_by_role("button", name="Sign out").click()

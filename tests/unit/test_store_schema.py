@@ -83,7 +83,8 @@ REPLACED = [
     "INSERT OR REPLACE INTO case_entry SELECT case_id, 1, at, by_user, by_name, 'justified', note FROM case_entry",
     "INSERT OR REPLACE INTO log_state SELECT 1, 0, frontier FROM log_state",
     "INSERT OR REPLACE INTO sharing_choice SELECT number + 1, id, patient, sealed_patient, 'opted-in', stated_by, "
-    "channel, recorded_by, recorded_by_name, organisation, recorded_at, reason, proxy, identified_by FROM sharing_choice",
+    "channel, recorded_by, recorded_by_name, organisation, recorded_at, reason, proxy, identified_by "
+    "FROM sharing_choice",
     "UPDATE OR IGNORE journal SET row = x'00'",
 ]
 
