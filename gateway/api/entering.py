@@ -10,13 +10,14 @@ from fastapi import Request, Response
 from gateway import log
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
-from gateway.api.pages import cookies_of, failed, sent_to
+from gateway.api.pages import cookies_of, failed, once, sent_to, shown
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.errors import GatewayError, TooMany
 from gateway.launch.entered import Entered
+from gateway.web.frame import Around
 
-ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
+_ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
 """What is read of an authorize endpoint's answer; what it adds is ignored (RFC 6749, section 4.1.2)."""
 NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed", "form.repeated"})
 """Refusals of an answer that isn't of what is under way: anybody can send a browser here with one."""
@@ -37,6 +38,19 @@ async def began(request: Request, entered: Entered, caller: Caller, page_of: Cal
     )
     response = sent_to(page_of(new.tag))
     cookies.begin_session(response, new.name)
+    return response
+
+
+def answer_of(query: bytes) -> dict[str, str]:
+    """What an authorize endpoint answers with, as the browser brings it. Raises BadRequest where it stands twice."""
+    return {name: value for name, value in once(query).items() if name in _ANSWERS}
+
+
+def left(request: Request, around: Around, then: str) -> Response:
+    """The page after a session's end: what the browser still holds of its pages is cleared."""
+    response = shown(around, "signed-out.jinja", title="You are signed out", then=then)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    cookies_of(parts_of(request)).end_session(response)
     return response
 
 

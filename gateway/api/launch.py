@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.door import parts_of, template
-from gateway.api.entering import ANSWERS, NOT_ITS_END, began, refused
+from gateway.api.entering import NOT_ITS_END, answer_of, began, refused
 from gateway.api.http import FORM, read_body, request_id
 from gateway.api.pages import MOST_BYTES, cookies_of, once, sent_to
 from gateway.api.viewer import page_of
@@ -43,8 +43,7 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        answer = {name: value for name, value in _asked(request).items() if name in ANSWERS}
-        entered = await parts.launches.finish(answer, cookies.launch(request))
+        entered = await parts.launches.finish(_asked(request, answer_of), cookies.launch(request))
         response = await _begun(request, entered)
     except GatewayError as error:
         response = await refused(request, error, "launch.refused")
@@ -77,8 +76,8 @@ async def _begun(request: Request, entered: Entered) -> Response:
     return await began(request, entered, caller, page_of)
 
 
-def _asked(request: Request) -> Mapping[str, str]:
+def _asked(request: Request, read: Callable[[bytes], Mapping[str, str]] = once) -> Mapping[str, str]:
     try:
-        return once(request.scope["query_string"])
+        return read(request.scope["query_string"])
     except BadRequest as error:
         raise malformed(error.told) from error

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 from gateway import log
 from gateway.api import own
 from gateway.api.door import parts_of, template
-from gateway.api.entering import ANSWERS, NOT_ITS_END, journalled
+from gateway.api.entering import NOT_ITS_END, answer_of, journalled, left
 from gateway.api.http import request_id
 from gateway.api.own import CHOICE, LOOKS, MY, OUTSIDE, PERMISSIONS, SIGN_IN, SIGN_OUT, Own
-from gateway.api.pages import cookies_of, once, refuse_parameters, sent_to, shown
+from gateway.api.pages import cookies_of, refuse_parameters, sent_to, shown
 from gateway.errors import GatewayError
 from gateway.launch.patient_sign_in import CALLBACK
 from gateway.launch.session import PatientSession
@@ -49,7 +49,7 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        answer = {name: value for name, value in once(request.scope["query_string"]).items() if name in ANSWERS}
+        answer = answer_of(request.scope["query_string"])
         session = await parts.patient_sign_ins.finish(answer, cookies.sign_in(request))
         response = await _began(request, session)
     except GatewayError as error:
@@ -80,12 +80,8 @@ async def sign_out(request: Request) -> Response:
 
     async def answer(me: Own) -> Response:
         await me.form()
-        cookies = cookies_of(me.parts)
-        await me.parts.patient_sessions.end(cookies.session(request))
-        response = shown(OUTSIDE, "signed-out.jinja", title="You are signed out", then=SIGN_IN)
-        response.headers["Clear-Site-Data"] = '"cache"'
-        cookies.end_session(response)
-        return response
+        await me.parts.patient_sessions.end(cookies_of(me.parts).session(request))
+        return left(request, OUTSIDE, SIGN_IN)
 
     return await own.page(request, answer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.door import parts_of
-from gateway.api.entering import ANSWERS, NOT_ITS_END, began, refused
+from gateway.api.entering import NOT_ITS_END, answer_of, began, left, refused
 from gateway.api.pages import (
     HOME,
     SIGN_IN,
@@ -14,7 +14,6 @@ from gateway.api.pages import (
     cookies_of,
     failed,
     form,
-    once,
     refuse_parameters,
     sent_to,
     shown,
@@ -55,7 +54,7 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        answer = {name: value for name, value in once(request.scope["query_string"]).items() if name in ANSWERS}
+        answer = answer_of(request.scope["query_string"])
         entered = await parts.sign_ins.finish(answer, cookies.sign_in(request))
         response = await began(request, entered, await parts.callers.identify(entered.presented), lambda _: HOME)
     except GatewayError as error:
@@ -84,14 +83,10 @@ async def begin(request: Request, tag: str) -> Response:
 async def sign_out(request: Request) -> Response:
     """The session ends, in every tab and every worker; what the browser still holds of its pages is cleared."""
     parts = parts_of(request)
-    cookies = cookies_of(parts)
+    name = cookies_of(parts).session(request)
     try:
-        resumed = await parts.sessions.resume(cookies.session(request))
-        await form(request, resumed)
-        await parts.sessions.end(cookies.session(request))
+        await form(request, await parts.sessions.resume(name))
+        await parts.sessions.end(name)
     except GatewayError as error:
         return failed(request, error)
-    response = shown(NOBODY, "signed-out.jinja", title="You are signed out", then=SIGN_IN)
-    response.headers["Clear-Site-Data"] = '"cache"'
-    cookies.end_session(response)
-    return response
+    return left(request, NOBODY, SIGN_IN)

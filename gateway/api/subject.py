@@ -7,11 +7,10 @@ from typing import Final
 
 from fastapi import Request
 
-from gateway.api.door import parts_of, template
-from gateway.api.http import request_id
+from gateway.api.door import parts_of
 from gateway.api.pages import SignedIn
+from gateway.api.staff import admitted
 from gateway.errors import Refusal
-from gateway.fair_use.count import Use
 from gateway.sealed import Unsealable
 
 PATIENTS: Final = "/patients"
@@ -39,18 +38,16 @@ def subject_of(request: Request, who: SignedIn, nhs_number: str, birth_date: str
 
 async def subject_named(request: Request, who: SignedIn) -> Subject:
     """The one whom the address names. Raises Refusal, with its row, where it is another session's, or nobody's."""
-    parts, name = parts_of(request), request.path_params["name"]
+    name = request.path_params["name"]
     try:
-        state = parts.sealer.open_cursor(name, _bound(who))
+        state = parts_of(request).sealer.open_cursor(name, _bound(who))
         return _at(name, state["n"], state["b"])
     except (Unsealable, KeyError):
-        error = Refusal(
-            "This address is of another sign-in, so nobody's record is shown here. Find the patient again.",
-            rule="viewer.another-sign-in",
-        )
-        await parts.fair_use.demand(who.caller, request_id(request), template(request), Use.REQUEST)
-        await parts.journal.refuse(error, who.caller, request_id(request), template(request))
-        raise error from None
+        async with admitted(request, who):
+            raise Refusal(
+                "This address is of another sign-in, so nobody's record is shown here. Find the patient again.",
+                rule="viewer.another-sign-in",
+            ) from None
 
 
 def _at(name: str, nhs_number: str, birth_date: str) -> Subject:
