@@ -21,6 +21,7 @@ from connectors.sdk.errors import TooMuch, WrongContent
 from connectors.sdk.model import Findings, Resource
 from connectors.sdk.nhs_number import means_nhs_number
 from connectors.sdk.number import read_number
+from connectors.sdk.objects import objects
 
 MAX_DEPTH: Final = 64
 MAX_ENTRIES: Final = 5_000
@@ -241,7 +242,7 @@ def _kind_of(raw: bytes) -> str:
 
 def _check_contained(resource: Resource) -> None:
     if "contained" in resource:
-        for contained in _objects(resource["contained"]):
+        for contained in objects(resource["contained"]):
             shape.check(contained)
 
 
@@ -299,10 +300,10 @@ def _note_system(node: dict[str, Any], found: Findings) -> None:
 
 
 def _note_security(resource: Resource, found: Findings) -> None:
-    for holder in (resource, *_objects(resource.get("contained"))):
+    for holder in (resource, *objects(resource.get("contained"))):
         meta = holder.get("meta")
         if isinstance(meta, dict) and "security" in meta:
-            for label in _objects(meta.get("security")):
+            for label in objects(meta.get("security")):
                 found.security.append((str(label.get("system", "")), str(label.get("code", ""))))
 
 
@@ -360,7 +361,3 @@ def decode_within_bounds(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any
         raise TooMuch("nesting over the cap") from error
     except ValueError as error:  # msgspec's own errors and wrong UTF-8 are ValueErrors too
         raise WrongContent("the answer is not the JSON that FHIR asks for") from error
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
