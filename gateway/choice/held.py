@@ -105,17 +105,8 @@ class HeldPermissions:
     ) -> None:
         """End one's own permission; again is harmless. Raises NotFound for an unknown one and for somebody else's."""
         permission = await self._own(caller, permission_id, request_id, door)
-        moment = self._clock()
-        row = self._journal.row(
-            Kind.PERMISSION_WITHDRAWN,
-            caller,
-            request_id,
-            door,
-            nhs_number=self._sealer.open_patient(permission.sealed_patient),
-            permission=permission,
-        )
-        ended = msgspec.structs.replace(permission, withdrawn_at=moment)
-        await self._store.withdraw(permission.id, moment, msgspec.structs.replace(row, bound=bound_to(ended)))
+        patient = self._sealer.open_patient(permission.sealed_patient)
+        await self._end(caller, permission, patient, request_id, door)
 
     async def withdraw_all(
         self,
@@ -158,6 +149,13 @@ class HeldPermissions:
             permission = await self._store.permission(permission_id)
             if permission is None or permission.patient != self._sealer.patient_tag(patient):
                 raise NotFound("There is no such permission about this patient.", rule="permission.unknown")
+        said = f"one, stated by {StatedBy.PATIENT.value}, by {channel.value}"
+        return await self._end(caller, permission, patient, request_id, door, said)
+
+    async def _end(
+        self, caller: Caller, permission: Permission, patient: str, request_id: str, door: str, detail: str = ""
+    ) -> bool:
+        """One permission ends, with its row in the same transaction; False where it had ended already."""
         moment = self._clock()
         row = self._journal.row(
             Kind.PERMISSION_WITHDRAWN,
@@ -166,7 +164,7 @@ class HeldPermissions:
             door,
             nhs_number=patient,
             permission=permission,
-            detail=f"one, stated by {StatedBy.PATIENT.value}, by {channel.value}",
+            detail=detail,
         )
         ended = msgspec.structs.replace(permission, withdrawn_at=moment)
         return await self._store.withdraw(permission.id, moment, msgspec.structs.replace(row, bound=bound_to(ended)))
