@@ -94,7 +94,7 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
         (cookie,) = await context.cookies()
         assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("connect-care-session", True, "Lax")
         await page.get_by_role("button", name="Sign out").click()
-        assert "signed out" in await page.inner_text("h1")
+        await page.get_by_role("heading", name="You are signed out").wait_for()
         answer = await page.goto(opened)
         assert answer is not None
         assert answer.status == 401

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from gateway import log
 from gateway.demo.server import Announcing
@@ -48,9 +48,19 @@ class Screen:
         await self.page.goto(self.base + path)
 
     async def press(self, name: str) -> None:
-        """A button that leads to another page."""
+        """A button that leads to another page, which is there on return: what is asked next is asked of that one."""
         async with self.page.expect_navigation():
             await self.page.get_by_role("button", name=name).click()
+
+    async def follow(self, link: Locator) -> None:
+        """A link that leads to another page, which is there on return."""
+        async with self.page.expect_navigation():
+            await link.click()
+
+    async def enter(self) -> None:
+        """The key, where that leads to another page, which is there on return."""
+        async with self.page.expect_navigation():
+            await self.page.keyboard.press("Enter")
 
     async def no_axe_violations(self) -> None:
         """WCAG 2.2 AA, as far as axe can tell."""

@@ -70,7 +70,7 @@ async def cases(world: World, screen: Screen) -> None:
 
 async def case(world: World, screen: Screen) -> None:
     await cases(world, screen)
-    await screen.page.get_by_role("link", name="best interests").first.click()
+    await screen.follow(screen.page.get_by_role("link", name="best interests").first)
 
 
 async def questioned(world: World, screen: Screen) -> None:
@@ -84,7 +84,7 @@ async def questioned(world: World, screen: Screen) -> None:
 
 async def explained(world: World, screen: Screen) -> None:
     await case(world, screen)
-    await screen.page.get_by_role("link", name=re.compile("Explain")).last.click()
+    await screen.follow(screen.page.get_by_role("link", name=re.compile("Explain")).last)
 
 
 async def audit(world: World, screen: Screen) -> None:

@@ -49,8 +49,7 @@ async def type_into(screen: Screen, words: str, text: str) -> None:
 async def press(screen: Screen, words: str) -> None:
     """Go there, and on to the page that it leads to."""
     await tab_to(screen, words)
-    async with screen.page.expect_navigation():
-        await screen.page.keyboard.press("Enter")
+    await screen.enter()
 
 
 @pytest.mark.slow

@@ -64,9 +64,9 @@ async def test_a_patient_does_it_all_by_keyboard(world: World) -> None:
         await screen.goto("/my")
         await tab_to(screen, "Skip to main content")
         await tab_to(screen, "My choice", "a")
-        await page.keyboard.press("Enter")
+        await screen.enter()
         await tab_to(screen, "Opt out")
-        await page.keyboard.press("Enter")
+        await screen.enter()
         await tab_to(screen, "Yes, opt out")
         assert (
             await page.evaluate(
@@ -75,13 +75,13 @@ async def test_a_patient_does_it_all_by_keyboard(world: World) -> None:
             )
             != "none none"
         )
-        await page.keyboard.press("Enter")
+        await screen.enter()
         await expect(page.get_by_role("heading", name="You have opted out")).to_be_visible()
         await tab_to(screen, "Who looked at my record")
-        await page.keyboard.press("Enter")
+        await screen.enter()
         await expect(page.get_by_text("No. Nobody looked at your record without asking you first.")).to_be_visible()
         await tab_to(screen, "Sign out")
-        await page.keyboard.press("Enter")
+        await screen.enter()
         await expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
         screen.nothing_left_the_browser()
 
@@ -102,9 +102,9 @@ async def test_without_scripts_everything_works(seen: World) -> None:
         page = screen.page
         await sign_in(seen, screen, DANIEL)
         await screen.goto("/my/choice/opt-out")
-        await page.get_by_role("button", name="Yes, opt out").click()
+        await screen.press("Yes, opt out")
         await expect(page.get_by_role("heading", name="You have opted out")).to_be_visible()
-        await page.get_by_role("link", name="Who looked at my record").click()
+        await screen.follow(page.get_by_role("link", name="Who looked at my record"))
         async with page.expect_download() as saving:
             await page.get_by_role("link", name="A table of all lines").click()
         assert (await saving.value).suggested_filename == "access-report.csv"
@@ -116,7 +116,7 @@ async def test_a_double_click_and_the_back_button_choose_once(world: World) -> N
         page = screen.page
         await sign_in(world, screen, SIOBHAN)
         await screen.goto("/my/choice")
-        await page.get_by_role("button", name="Opt out").click()
+        await screen.press("Opt out")
         await page.get_by_role("button", name="Yes, opt out").dblclick()
         await expect(page.get_by_role("heading", name="You have opted out")).to_be_visible()
         await page.go_back()
@@ -147,7 +147,7 @@ async def test_stopping_somebody_names_whom_to_who_cannot_see(seen: World) -> No
         await sign_in(seen, screen, RAJESH)
         await screen.goto("/my/permissions")
         stop = screen.page.get_by_role("button", name=re.compile("Stop them from looking.*THORNBURY Kwame Dr"))
-        await stop.click()
+        await screen.follow(stop)
         await expect(stop).to_have_count(0)
         await expect(screen.page.get_by_role("heading", name="ASHWORTH Meera Dr")).to_be_visible()
 

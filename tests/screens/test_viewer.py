@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from playwright.async_api import expect
 
 from connectors.kit.faults import Mode
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, RAJESH, TOMASZ, WINSTON
@@ -57,17 +58,17 @@ async def test_every_state_is_sound_at_every_width(world: World, width: int, scr
         sound, refusal = (is_sound, is_sound_refusal) if scripts else (_is_quiet, _is_quiet)
         await screen.goto("/patients")
         await sound(screen)
-        await screen.page.get_by_role("button", name="Continue").click()
+        await screen.press("Continue")
         await refusal(screen)
         for number in (GRACE, TOMASZ, HAROLD, RAJESH, ELSIE, AALIYAH, DANIEL):
             await find(screen, number)
-            assert await screen.page.locator(".cc-whole").is_visible()
+            await expect(screen.page.locator(".cc-whole")).to_be_visible()
             await sound(screen)
         try:
             for mode in (Mode.BROKEN, Mode.NO_ALLERGIES):
                 world.stack.make("RJ2", mode.value)
                 await find(screen, GRACE)
-                assert await screen.page.get_by_role("heading", name="This record is incomplete").is_visible()
+                await expect(screen.page.get_by_role("heading", name="This record is incomplete")).to_be_visible()
                 await sound(screen)
         finally:
             world.stack.make("RJ2", Mode.WELL.value)
@@ -87,17 +88,17 @@ async def test_the_question_and_the_interruption_are_sound(world: World) -> None
             await find(screen, TOMASZ)
             page = screen.page.url
             await is_sound(screen)
-            await screen.page.get_by_role("button", name="Continue").click()
-            assert await screen.page.get_by_role("alert").is_visible()
+            await screen.press("Continue")
+            await expect(screen.page.get_by_role("alert")).to_be_visible()
             await is_sound_refusal(screen)
             await screen.page.get_by_label("The patient can’t answer").check()
-            await screen.page.get_by_role("button", name="Continue").click()
+            await screen.press("Continue")
             await is_sound(screen)
-            await screen.page.get_by_role("button", name="Look in the patient’s best interests").click()
+            await screen.press("Look in the patient’s best interests")
             await is_sound_refusal(screen)
             await screen.page.goto(page)
             await screen.page.get_by_label("No", exact=True).check()
-            await screen.page.get_by_role("button", name="Continue").click()
+            await screen.press("Continue")
             await is_sound(screen)
 
 
@@ -119,19 +120,16 @@ async def test_with_the_keyboard_alone(world: World) -> None:
     async with world.screen("occupational-therapist") as screen:
         await screen.goto("/")
         await _press_to(screen, "Find a patient")
-        await screen.page.keyboard.press("Enter")
-        await screen.page.get_by_label("NHS number").wait_for()
+        await screen.enter()
         await _press_to(screen, "NHS number")
         await screen.page.keyboard.type(AALIYAH)
         for part in BORN[AALIYAH]:
             await screen.page.keyboard.press("Tab")
             await screen.page.keyboard.type(part)
-        await screen.page.keyboard.press("Enter")
-        await screen.page.get_by_role("heading", name="Ask the patient").wait_for()
+        await screen.enter()
         await _press_to(screen, "Yes, the patient agrees")
         await screen.page.keyboard.press("Space")
-        await screen.page.keyboard.press("Enter")
-        await screen.page.locator(".cc-whole").wait_for()
+        await screen.enter()
         await _press_to(screen, "Skip to main content", 2)
         await screen.page.keyboard.press("Enter")
         await _press_to(screen, "Filter by organisation or time")
@@ -139,7 +137,7 @@ async def test_with_the_keyboard_alone(world: World) -> None:
         await _press_to(screen, "All")
         await _press_to(screen, "All")
         await screen.page.keyboard.press("ArrowDown")
-        assert await screen.page.get_by_text("A filter is on: this is not the whole record.").is_visible()
+        await expect(screen.page.get_by_text("A filter is on: this is not the whole record.")).to_be_visible()
         covered = (
             "() => { const at = document.activeElement.getBoundingClientRect(),"
             " banner = [...document.querySelectorAll('.cc-banner')].at(-1).getBoundingClientRect();"
@@ -184,13 +182,13 @@ async def test_what_comes_late_moves_nothing(tmp_path_factory: pytest.TempPathFa
             holding.let_go()
             await screen.page.wait_for_load_state()
             assert (await screen.page.evaluate(places))[: len(before)] == before
-            assert not await screen.page.locator(".cc-whole").is_visible()
+            await expect(screen.page.locator(".cc-whole")).to_be_hidden()
             await is_sound(screen)
             await screen.page.locator(".cc-line--more summary").first.click()
-            assert await screen.page.locator(".cc-line--more .cc-row").first.is_visible()
+            await expect(screen.page.locator(".cc-line--more .cc-row").first).to_be_visible()
             await screen.page.locator(".cc-banner").last.get_by_text("Show the whole record").click()
-            assert await screen.page.locator(".cc-whole").is_visible()
-            assert not await screen.page.locator(".cc-part").first.is_visible()
+            await expect(screen.page.locator(".cc-whole")).to_be_visible()
+            await expect(screen.page.locator(".cc-part").first).to_be_hidden()
             await is_sound(screen)
 
 
@@ -245,4 +243,4 @@ async def test_a_session_that_is_over_shows_nothing_more(world: World, monkeypat
         monkeypatch.setattr(world.stack.parts.sessions, "_clock", lambda: clock() + timedelta(hours=20))
         await screen.page.reload()
         assert "ADEBAYO" not in await screen.page.inner_text("body")
-        assert await screen.page.get_by_role("link", name="Sign in").is_visible()
+        await expect(screen.page.get_by_role("link", name="Sign in")).to_be_visible()

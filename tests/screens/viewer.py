@@ -25,5 +25,4 @@ async def find(screen: Screen, nhs_number: str, *, waits: bool = True) -> None:
 async def agree(screen: Screen) -> None:
     """The patient says yes."""
     await screen.page.get_by_label("Yes, the patient agrees").check()
-    await screen.page.get_by_role("button", name="Continue").click()
-    await screen.page.locator(".cc-whole").wait_for()
+    await screen.press("Continue")
