@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
@@ -14,7 +15,7 @@ from gateway.authority import lawful_of, permission_of
 from gateway.errors import AuditUnavailable, GatewayError, cut_short
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from connectors.sdk.model import Answer, Section
     from gateway.audit.journal import Journal
@@ -58,12 +59,12 @@ class Written:
 
     @asynccontextmanager
     async def unless_cut_short(self) -> AsyncIterator[None]:
-        """Whoever asked went away before all had come: that is a row, before anything else is let go."""
+        """Whoever asked went away before all had come: that is a row, before anything else is let go, however often
+        the look is cancelled."""
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
-            with CancelScope(shield=True):
-                await self._refuse(cut_short())
+            await _to_its_end(partial(self._refuse, cut_short()))
             raise
 
     async def _refuse(self, error: GatewayError) -> None:
@@ -77,6 +78,33 @@ class Written:
             sources=release.source_lines((), self.answers),
             alarms=self.alarms,
         )
+
+
+async def _to_its_end(work: Callable[[], Awaitable[None]]) -> None:
+    """Returns, or raises that it was cancelled meanwhile, once the work is done. Raises what the work raised.
+
+    The work is a task of its own: neither a cancellation of whoever waits ends it nor a second one, nor the end of the
+    event loop, which cancels every task there is and waits for what they still do. Where that comes before the work
+    began, it begins again. (The shield is for a scope of anyio's, which would cancel at every turn of the loop.)
+    """
+    begun, cancelled = False, None
+
+    async def working() -> None:
+        nonlocal begun
+        begun = True
+        await work()
+
+    while not begun:
+        task = asyncio.create_task(working())
+        with CancelScope(shield=True):
+            while not task.done():
+                try:
+                    await asyncio.wait({task})
+                except asyncio.CancelledError as error:
+                    cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 @dataclass(frozen=True, slots=True)
