@@ -5,11 +5,15 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
+from unicodedata import normalize
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.sdk.model import NHS_NUMBER_SYSTEM, ODS_SYSTEM, Resource
 from gateway.merge import Merger, Record
+from gateway.register import whereabouts
 from gateway.register.standing import Hold, Standing
 from gateway.register.whereabouts import hold_back, identity, told
 from tests.unit.pipeline import (
@@ -249,3 +253,30 @@ def test_it_is_said_why() -> None:
     assert "details are restricted" in told(Hold.SENSITIVE)
     assert "could not be checked" in told(Hold.UNCHECKED)
     assert replace(Standing("X26"), hold=Hold.SENSITIVE).practice is None
+
+
+TEXTS = st.text(st.sampled_from("SE13 9QQ1a\u00a0\u200b-.,vitaminB12ugſKﬁ１９ß"), max_size=24) | st.text(max_size=40)
+
+
+@given(TEXTS)
+def test_what_is_told_quickly_is_what_is_told(text: str) -> None:
+    """A postcode is looked for by its second half first, and ASCII is stripped without a regular expression."""
+    seen = normalize("NFKC", text)
+    assert whereabouts._holds_postcode(seen) == bool(whereabouts._POSTCODE.search(seen))
+    assert whereabouts._squeezed(text) == "".join(
+        one for one in text.casefold() if one in "abcdefghijklmnopqrstuvwxyz0123456789"
+    )
+
+
+def test_what_holds_nothing_is_the_same_object_and_what_does_is_another() -> None:
+    """Nothing of what came is changed: the whole record is made of the same objects."""
+    note = [{"text": "Feels well"}, {"text": "Write to SE13 9QQ"}]
+    clean, told_of = resource("Condition", "c", note=note[:1]), resource("Condition", "d", note=note, severity={})
+    before = deepcopy(told_of)
+    sweep = whereabouts._Sweep()
+    [clean_item, told_item] = answered(TRUST, clean, told_of).items
+    assert sweep.left_of(clean_item) is clean
+    left_over = sweep.left_of(told_item)
+    assert left_over is not None
+    assert left_over["note"] == note[:1]
+    assert told_of == before
