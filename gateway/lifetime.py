@@ -10,6 +10,7 @@ from typing import Final
 from connectors.sdk import kernel, shape
 from gateway import log
 from gateway.parts import Parts
+from gateway.policy import r4
 from gateway.version import VERSION
 
 _CLOSING_SECONDS: Final = 5.0
@@ -57,6 +58,7 @@ def _settle() -> None:
     """What is made at start-up lives as long as the process: take it out of every later collection's way."""
     for kind in shape.KNOWN_TYPES:
         shape.decoder_for(kind)
+    r4.prepare()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

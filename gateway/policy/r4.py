@@ -67,6 +67,18 @@ def elements(model: str) -> Mapping[str, Element]:
     return {element.name: element for element in found if not element.name.startswith("_")}
 
 
+def prepare() -> None:
+    """Read every table that a known type leads to: it takes a quarter of a second, which the first patient whose record
+    is looked at must not wait for."""
+    models, waiting = set(KNOWN_TYPES), sorted(KNOWN_TYPES)
+    while waiting:
+        model = waiting.pop()
+        demanded(model)
+        further = {element.model for element in elements(model).values() if element.model} - models
+        models |= further
+        waiting.extend(sorted(further))
+
+
 @lru_cache(maxsize=512)
 def choices(model: str) -> tuple[frozenset[str], ...]:
     """The groups of elements (`medication[x]`, each with its `_sibling`) of which R4 demands one."""
