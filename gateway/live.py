@@ -119,10 +119,10 @@ class Live:
 
     def _shown(self, items: list[Item]) -> Shown:
         looking, policy = self._looking, self._view.policy
-        asks = looking.located.asks
         lines = tuple(line for line in self._untold if line.source != looking.located.register)
-        asked_of = {line.source: asks[line.source].sections for line in lines}
-        manifest = Manifest(lines, looking.look.sections, asked_of=asked_of)
+        asked = self._view.asked(looking.look.sections, looking.caller, looking.authority)
+        asks = looking.located.asks
+        manifest = Manifest(lines, asked, asked_of={line.source: asks[line.source].sections & asked for line in lines})
         return Shown(looking.caller, looking.look, items, [], manifest, {}, {}, policy.hash, looking.authority)
 
     def _names(self, waiting: Collection[str]) -> tuple[str, ...]:

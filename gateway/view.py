@@ -58,6 +58,11 @@ class View:
         types = caller.grants.types()
         return may if types is None else may & ({SECTION_OF_TYPE[kind] for kind in types} | {Section.DEMOGRAPHICS})
 
+    def asked(self, sections: frozenset[Section], caller: Caller, authority: Authority) -> frozenset[Section]:
+        """Of the sections of a look those that this caller may be told of: sources are asked for more, for the sake of
+        labels alone."""
+        return sections & self.sections_for(caller, authority)
+
     def judged(self, record: Record, caller: Caller, authority: Authority) -> Judged:
         """In which circumstances this caller looks at each item of the record."""
         terms = authority.policy.terms if isinstance(authority, Disclosure) else None
@@ -117,7 +122,7 @@ class View:
     def _manifest(
         self, record: Record, items: list[Item], judged: Judged, caller: Caller, authority: Authority
     ) -> Manifest:
-        asked = record.asked & self.sections_for(caller, authority)
+        asked = self.asked(record.asked, caller, authority)
         allergies = [item for item in items if item.section is Section.ALLERGIES]
         lines = self.lines(record, judged)
         in_part = caller.grants.narrowed(ALLERGY) is not None
