@@ -44,12 +44,11 @@ class Coming:
         """The sources whose Answer hasn't been taken yet."""
         return frozenset(self._calls)
 
-    async def next(self) -> list[Answer]:
-        """Every Answer that came since the last time, in order of ODS code; waits for one where there is none. Empty
+    async def next(self, *, waits: bool = True) -> list[Answer]:
+        """Every Answer that came since the last time, in order of ODS code; where there is none, `waits` for one. Empty
         where none is to come."""
-        if not self._calls:
-            return []
-        await asyncio.wait(list(self._calls.values()), return_when=asyncio.FIRST_COMPLETED)
+        if self._calls and waits:
+            await asyncio.wait(list(self._calls.values()), return_when=asyncio.FIRST_COMPLETED)
         came = sorted(source for source, call in self._calls.items() if call.done())
         return [self._calls.pop(source).result() for source in came]
 

@@ -21,7 +21,6 @@ The decision and its costs: docs/decisions/0021-live.md.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -58,6 +57,7 @@ class Live:
         self._view = view
         self._looking = looking
         self.guarded = Guarded([])
+        self.has_more = False
         self._new: list[Answer] = []
         self._sealed: dict[str, list[Item]] = {}
         self._untold: tuple[ManifestLine, ...] = ()
@@ -75,19 +75,35 @@ class Live:
     def early(self, standing: Standing | None, waiting: Collection[str]) -> Early | None:
         """What came since the last part and is settled; None where that is nothing. `standing` is the register's word,
         None before it has come; `waiting` are the sources still to come. Everything that came is looked at once: what
-        isn't settled by then waits for the last part."""
+        isn't settled by then waits for the last part. `has_more` says that something that came wasn't looked at yet."""
+        self.has_more = False
         if standing is None or standing.hold is not None or not self._is_the_patient():
             return None
-        answers, self._new = [one for one in self._new if self._may_be_told(one.source)], []
+        answers = self._next()
         if not answers:
             return None
+        self.has_more = bool(self._new)
         ways = _Ways(self._merger, self._view, self._looking, answers, self._sealed, standing)
         record, items = ways.settled()
         self._untold += ways.lines(record)
         if not items:
             return None
-        part = Part(self._shown(items), self._number, False, frozenset(self._sent), self._names(waiting))
+        others = {*waiting, *(one.source for one in self._new)}
+        part = Part(self._shown(items), self._number, False, frozenset(self._sent), self._names(others))
         return Early(part, replace(record, items=[*record.items, *ways.patients_of_others()]))
+
+    def _next(self) -> list[Answer]:
+        """Whose part comes now: all that came; of the first part no more than it takes to show something, so that the
+        first source isn't kept waiting for what the second one's part takes."""
+        told = [one for one in self._new if self._may_be_told(one.source)]
+        until = len(told)
+        if self._number == 1:
+            until = next((place for place, one in enumerate(told, 1) if self._brings_anything(one)), until)
+        self._new = told[until:]
+        return told[:until]
+
+    def _brings_anything(self, answer: Answer) -> bool:
+        return any(item.section not in (None, Section.DEMOGRAPHICS) for item in self._sealed[answer.source])
 
     def released(self, rendered: Rendered) -> None:
         """The part that was made last has gone out."""
@@ -154,9 +170,9 @@ class _Ways:
 
     def settled(self) -> tuple[Record, list[Item]]:
         """The record as it is if nobody says anything more, and what of it is the same in every way."""
-        record = self._record(self._practices()[0])
+        record = self._joined()
         items = self._left(record)
-        for other in self._others():
+        for other in self._others(record):
             found = {reference_of(item): item.resource for item in self._left(other)}
             items = [item for item in items if found.get(reference_of(item)) == item.resource]
         return record, [item for item in items if item.section is not Section.DEMOGRAPHICS]
@@ -166,12 +182,15 @@ class _Ways:
         told = [self._lines(record, practice) for practice in self._practices()]
         return tuple(max(each, key=lambda line: len(line.gaps)) for each in zip(*told, strict=True))
 
-    def _others(self) -> Iterable[Record]:
-        """A restricted patient, and no statement that there are no allergies: these only ever take away, so that what
-        stays the same with both does so with either. And the caller's own practice, where that may be the patient's."""
-        yield self._restricted()
+    def _others(self, record: Record) -> Iterable[Record]:
+        """The caller's own practice, where that may be the patient's and would show anything otherwise; and a restricted
+        patient with no statement that there are no allergies: these only ever take away, so that what stays the same
+        with both does so with either."""
         for practice in self._practices()[1:]:
-            yield self._record(practice)
+            other = replace(record, registered_practice=practice)
+            if self._view.may_differ(record, other, self._looking.caller, self._looking.authority):
+                yield other
+        yield self._restricted(record)
 
     def _practices(self) -> list[str | None]:
         """The practices that may turn out to be the patient's, as far as that matters to this caller."""
@@ -179,22 +198,22 @@ class _Ways:
             return [self._standing.practice]
         return [None, self._looking.caller.organisation]
 
-    def _record(self, practice: str | None) -> Record:
-        """Made of copies: the whole record will be made of the same items."""
+    def _joined(self) -> Record:
+        """Made of copies: the whole record will be made of the same items. Every way is made of this one: nothing that a
+        view does to an item lasts but its labels, which come of the items alone, and what a restricted patient loses."""
         look, asks = self._looking.look, self._looking.located.asks
         copies = {answer.source: [_copied(item) for item in self._sealed[answer.source]] for answer in self._answers}
         guarded = Guarded(list(self._answers))
         record = self._merger.join(guarded, copies, asks, look.nhs_number, look.sections, self._standing)
-        record.registered_practice = practice
-        return record
+        return replace(record, registered_practice=self._practices()[0])
 
-    def _restricted(self) -> Record:
-        record = self._record(None)  # nobody vouches for the practice of a restricted patient (`register.standing`)
-        record.standing = replace(self._standing, hold=Hold.SENSITIVE)
-        record.items = [item for item in record.items if not _denies(item)]
-        record.index = {reference_of(item): item for item in record.items}
-        record.items += self.patients_of_others()
-        return record
+    def _restricted(self, record: Record) -> Record:
+        """Nobody vouches for the practice of a restricted patient (`register.standing`)."""
+        items = [item.with_resource(item.resource) for item in record.items if not _denies(item)]
+        index = {reference_of(item): item for item in items}
+        standing = replace(self._standing, hold=Hold.SENSITIVE)
+        items += self.patients_of_others()
+        return replace(record, items=items, index=index, registered_practice=None, standing=standing)
 
     def patients_of_others(self) -> list[Item]:
         """The Patients that came with earlier parts: the address and the practice that they gave away are looked for in
@@ -228,9 +247,9 @@ def _copied(item: Item) -> Item:
     A generated narrative stays behind. It says nothing that the resource doesn't (R4, Narrative.status), and it could
     tell where the patient lives: with it, hardly anything could go out early. Any other one stays, and its item waits.
     """
-    copied, text = copy(item), item.resource.get("text")
+    resource, text = item.resource, item.resource.get("text")
     if item.section is Section.DEMOGRAPHICS:
-        copied.resource = dict(item.resource)
+        resource = dict(resource)
     elif isinstance(text, dict) and text.get("status") == "generated":
-        copied.resource = {name: value for name, value in item.resource.items() if name != "text"}
-    return copied
+        resource = {name: value for name, value in resource.items() if name != "text"}
+    return item.with_resource(resource)

@@ -139,7 +139,8 @@ class Records:
             calls = self.fan_out.coming(looking.located.asks, looking.follow)
             async with looking.written.unless_cut_short(), calls as coming:
                 while coming.waiting:
-                    live.take(self._guarded(looking, await coming.next()))  # 6 and 7, of those that came
+                    came = await coming.next(waits=not live.has_more)
+                    live.take(self._guarded(looking, came))  # 6 and 7, of those that came
                     early = await self._early(looking, live, coming.waiting)  # 8 and 9, as far as that is settled
                     rendered = question.part(early.part) if early else None  # 10
                     if early and rendered and rendered.items:

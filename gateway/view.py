@@ -115,6 +115,18 @@ class View:
         items = [item for item in filtered.items if item.section is None or item.section in look.sections]
         return Filtered(items, filtered.withheld, filtered.outlined + held_back)
 
+    def may_differ(self, one: Record, other: Record, caller: Caller, authority: Authority) -> bool:
+        """False where two records of the very same items, labelled already, certainly show this caller the same,
+        whatever else is different of them: no item has a label, and every decision on one without is the same."""
+        if any(item.labels for item in one.items):
+            return True
+        ways = self.judged(one, caller, authority), self.judged(other, caller, authority)
+        return any(
+            len({self.policy.decide(judged(section, source, frozenset())).shown for judged in ways}) > 1
+            for section in Section
+            for source in {item.source for item in one.items}
+        )
+
     def lines(self, record: Record, judged: Judged) -> tuple[ManifestLine, ...]:
         """What each source said, as this caller is told of it."""
         return tuple(self._with_unchecked(line, record, judged) for line in record.lines)

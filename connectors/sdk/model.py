@@ -163,6 +163,19 @@ class Item:
         self.type = str(self.resource.get("resourceType", ""))
         self.key = f"{self.type}/{self.original_id}"
 
+    def with_resource(self, resource: Resource) -> Item:
+        """Another item with all that is known of this one, and a resource of which the same was found."""
+        return Item(
+            self.source,
+            resource,
+            self.section,
+            self.original_id,
+            self.full_url,
+            self.sealed_id,
+            self.labels,
+            self.findings,
+        )
+
 
 @dataclass(slots=True)
 class Findings:
