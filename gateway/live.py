@@ -183,7 +183,7 @@ class _Ways:
         return tuple(max(each, key=lambda line: len(line.gaps)) for each in zip(*told, strict=True))
 
     def _others(self, record: Record) -> Iterable[Record]:
-        """The caller's own practice, where that may be the patient's and would show anything otherwise; and a restricted
+        """The caller's own practice, where that may be the patient's and would see anything otherwise; and a restricted
         patient with no statement that there are no allergies: these only ever take away, so that what stays the same
         with both does so with either."""
         for practice in self._practices()[1:]:
@@ -199,8 +199,9 @@ class _Ways:
         return [None, self._looking.caller.organisation]
 
     def _joined(self) -> Record:
-        """Made of copies: the whole record will be made of the same items. Every way is made of this one: nothing that a
-        view does to an item lasts but its labels, which come of the items alone, and what a restricted patient loses."""
+        """Made of copies: the whole record will be made of the same items. Every way is made of this one: nothing that
+        a view does to an item lasts but its labels, which come of the items alone, and what a restricted patient
+        loses."""
         look, asks = self._looking.look, self._looking.located.asks
         copies = {answer.source: [_copied(item) for item in self._sealed[answer.source]] for answer in self._answers}
         guarded = Guarded(list(self._answers))

@@ -73,7 +73,7 @@ _POSTCODE: Final = re.compile(
 )
 """A postcode as BS 7666 shapes it, whatever white space or hyphen stands between its halves; not vitamin B12 5ug."""
 _ANY_INWARD: Final = re.compile(_INWARD, re.IGNORECASE)
-"""The second half of a postcode, which is looked for first: few texts hold it, and it's found in a tenth of the time."""
+"""The second half of a postcode is looked for first: few texts hold one, and that is told in a fifth of the time."""
 _NOT_LETTER_OR_DIGIT: Final = re.compile(r"[^a-z0-9]")
 _ASCII_LEFT_OUT: Final = {code: None for code in range(128) if _NOT_LETTER_OR_DIGIT.match(chr(code))}
 _SHORTEST_WORD: Final = 5

@@ -114,6 +114,14 @@ def one_that_restricts_last(number: str) -> World:
     return World(says, [[REGISTER, "RPG"], ["RJ2"], ["709", *PRACTICES]])
 
 
+def two_at_once(number: str) -> World:
+    """Two hospitals answer at the same moment; the council is never heard of."""
+    says: dict[str, Answer | SourceError] = {source: NoRecord("nobody") for source in SOURCES}
+    for source in ("RJ2", "RPG"):
+        says[source] = _answer(source, [_bare(number), resource("AllergyIntolerance", "a1", **code(PENICILLIN))])
+    return World(says, [[*PRACTICES, "RJ2", "RPG"], ["709"]])
+
+
 def _register(draw: Random, number: str) -> Answer | SourceError:
     match draw.choices(range(6), (10, 2, 2, 1, 1, 1))[0]:
         case 0:

@@ -1,4 +1,4 @@
-"""The first part of a live look waits for one source's answer, and that for no more round trips than it takes by hand."""
+"""The first part of a live look waits for one source, and that one for no more round trips than it takes by hand."""
 
 from __future__ import annotations
 

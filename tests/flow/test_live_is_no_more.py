@@ -16,7 +16,7 @@ from gateway.caller.model import Caller
 from gateway.desk.alerts import Alerts, Noticed
 from gateway.merge import Record
 from gateway.policy.outline import SUBSETTED
-from tests.flow.live_worlds import ADDRESS, SOURCES, Sources, World, one_that_restricts_last, world
+from tests.flow.live_worlds import ADDRESS, SOURCES, Sources, World, one_that_restricts_last, two_at_once, world
 from tests.flow.registers import REGISTER, with_register
 from tests.flow.stack import GRACE, Stack, outcome, resources, running
 from tests.flow.streaming import Event, everything, streaming
@@ -73,6 +73,30 @@ async def test_an_address_that_was_given_in_an_earlier_part_goes_out_in_none(
         events = [part for part in parts if part is not None]
     assert [event.name for event in events] == ["part", "part", "complete"]
     hold_against(whole.json(), events)
+
+
+async def test_the_first_part_is_one_sources_and_the_next_what_came_with_it(
+    without_register: tuple[Stack, Sources],
+) -> None:
+    """Nobody waits for the judging of a second source; and nobody reads of it as of one that had nothing."""
+    stack, sources = without_register
+    await stack.agree(GRACE, "gp")
+    drawn = two_at_once(GRACE)
+    sources.set(drawn, held=True)
+    for source in drawn.groups[0]:
+        sources.let_go(source)
+    async with streaming(stack, everything(GRACE), "gp") as answer:
+        first, second = await answer.event(), await answer.event()
+        assert first is not None
+        assert second is not None
+        sources.let_go("709")
+        *_, last = await answer.events()
+    assert [len(resources(part.data, "AllergyIntolerance")) for part in (first, second)] == [1, 1]
+    named = [{tag["code"].partition("=")[0] for tag in part.data["meta"]["tag"]} for part in (first, second)]
+    assert ("RJ2" in named[0], "RPG" in named[0], "RPG" in named[1]) == (True, False, True)
+    waiting = [next(one for one in outcome(part.data) if "Still to come" in one) for part in (first, second)]
+    assert ["Oxleas" in one for one in waiting] == [True, False]
+    assert last.name == "complete"
 
 
 async def test_whoever_looks_is_compared_in_each_part_with_every_patient_that_came(

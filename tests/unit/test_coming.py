@@ -49,6 +49,15 @@ async def test_those_that_came_come_together_and_the_rest_is_waited_for() -> Non
         assert (await coming.next(), coming.waiting) == ([], frozenset())
 
 
+async def test_who_has_something_to_do_meanwhile_takes_what_came_and_waits_for_nobody() -> None:
+    calls = Calls("A", "B")
+    async with Coming(calls.ask_one, dict.fromkeys("AB", an_ask()), nothing_follows) as coming:
+        assert await coming.next(waits=False) == []
+        calls.end("A")
+        assert [answer.source for answer in await coming.next()] == ["A"]
+        assert (await coming.next(waits=False), coming.waiting) == ([], {"B"})
+
+
 async def test_what_follows_is_asked_before_anybody_takes_the_answer() -> None:
     calls = Calls("REGISTER", "PRACTICE")
     asks = {"PRACTICE": an_ask()}

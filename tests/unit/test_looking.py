@@ -1,4 +1,4 @@
-"""Whoever goes away before all had come leaves a row: once, durably, however often and whenever the look is cancelled."""
+"""Whoever goes away before all had come leaves a row: one, however often and whenever the look is cancelled."""
 
 from __future__ import annotations
 

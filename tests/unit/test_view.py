@@ -13,10 +13,10 @@ from connectors.sdk.bundle import examine
 from connectors.sdk.model import SECTION_OF_TYPE, Resource, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Caller, Role
+from gateway.connector_commands.casting import permission
 from gateway.locate import Look
 from gateway.merge import Record, source_types
 from gateway.policy.decide import Policy
-from gateway.connector_commands.casting import permission
 from gateway.view import View
 from tests.unit.pipeline import (
     NHS,
