@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.audit.row import Alarm, Row
     from gateway.authority import Authority, Way
     from gateway.caller.model import Caller
+    from gateway.caller.presented import Presented
     from gateway.fan_out import Follow
     from gateway.locate import Located, Look
     from gateway.manifest import ManifestLine
@@ -111,6 +112,7 @@ async def _to_its_end(work: Callable[[], Awaitable[None]]) -> None:
 class Looking:
     """A look that may be made: steps 1 to 5 are behind it, and nobody has been asked yet."""
 
+    presented: Presented
     caller: Caller
     look: Look
     way: Way

@@ -12,10 +12,12 @@
      8 merge       one record, nothing overwritten, ids sealed, every source accounted for
      9 policy      label sensitivity, then decide per item: show, show in part, withhold
     10 search      the client's own filters, over what is left, never over what is hidden
-    11 release     in one transaction: choice and permission again, and the release row; then the bytes
+    11 release     is the caller still signed in? In one transaction: choice and permission again, and the release row;
+                   then the bytes
 
 The order is what makes it safe: choice and authority are read at 3 and 4 to avoid asking, and again at 11 inside the
-transaction that records the release; search runs after policy, so that hidden items can't change an answer.
+transaction that records the release; who signed out meanwhile is shown nothing more; search runs after policy, so that
+hidden items can't change an answer.
 """
 
 from __future__ import annotations
@@ -129,9 +131,9 @@ class Records:
         its own, before it is yielded. The last one says what only the whole record can say.
 
         Raises the GatewayError that says why not, that refusal being a row by then: before the first part as `open`
-        does, and between two parts where the patient opts out, the permission ends or the journal is gone: then no
-        further part is released. Whoever stops before the last part must close the generator (`contextlib.aclosing`):
-        that ends the calls that are under way, and is a row.
+        does, and between two parts where the patient opts out, the permission or the sign-in ends, or the journal is
+        gone: then no further part is released. Whoever stops before the last part must close the generator
+        (`contextlib.aclosing`): that ends the calls that are under way, and is a row.
         """
         way = ByPermission(self.sharing, self.permissions)
         async with self._begun(presented, question, way) as looking:  # 1 to 5
@@ -183,7 +185,7 @@ class Records:
                 located = self.locator.locate(caller, look, may_see, now)  # 5
                 if way.is_care:
                     watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
-                yield Looking(caller, look, way, authority, located, watch, written)
+                yield Looking(presented, caller, look, way, authority, located, watch, written)
 
     def _guarded(self, looking: Looking, answers: list[Answer]) -> guard.Guarded:
         looking.written.answers += answers
@@ -236,6 +238,7 @@ class Records:
         await self._release(looking, noticed, looking.row_of_part(early.part.shown, rendered))
 
     async def _release(self, looking: Looking, noticed: Noticed, row: Row) -> None:
+        await self.entrance.require_standing(looking.presented)
         await release.release(self.store, *noticed.onto(row))
         looking.written.alarms = []
         self.volume.seen(looking.caller, looking.look.request_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,18 +20,23 @@ from connectors.sdk.model import Section
 from gateway.api.bundle import source_sentence
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
-from gateway.api.pages import SignedIn, around, signed_in
+from gateway.api.pages import SignedIn, around
 from gateway.api.subject import Subject
 from gateway.caller.model import Caller
+from gateway.choice.model import Permission
 from gateway.errors import GatewayError, NotSignedIn, Refusal
 from gateway.locate import Look
 from gateway.shown import Part, Rendered
-from gateway.web.frame import HTML, Page
+from gateway.store.moments import utc_now
+from gateway.web.frame import HTML, Around, Page
 from gateway.web.record.page import About, RecordPage
 from gateway.web.words import grouped
 
 _TITLE: Final = "A patient’s record"
 """Browsers keep titles in their history: nobody is named in one."""
+_SIGNED_OUT: Final = (
+    "You are signed out, or your session is over, so nothing more is shown. Sign in and open the record again."
+)
 _HERE: Final = "<!-- the record -->"
 """Where the pieces go. Whatever else stands in a page is escaped, so it can't be there twice."""
 
@@ -41,26 +46,37 @@ async def streamed(request: Request, who: SignedIn, subject: Subject) -> Respons
     question = _question(request, subject)
     pieces = parts_of(request).records.live(who.presented, question)
     first = await anext(pieces)
-    page = Page(around(request, who))
-    until = min(filter(None, (who.resumed.ends_at, question.page.until)))
-    frame = page.render("record/page.jinja", title=_TITLE, until=until.isoformat())
+    page = Page(_around(request, who, subject, question.page.permission))
+    frame = page.render("record/page.jinja", title=_TITLE)
     before, _, after = frame.partition(_HERE.encode())
-    body = _pieces(request, question, pieces, [before, first.body], after)
+    body = _pieces(question, pieces, [before, first.body], after)
     # Some proxies hold back what comes slowly, unless they are told not to.
     return StreamingResponse(body, headers={**page.headers, "X-Accel-Buffering": "no"}, media_type=HTML)
 
 
+def _around(request: Request, who: SignedIn, subject: Subject, permission: Permission | None) -> Around:
+    """A record doesn't outlast the permission on which it stands, nor its session."""
+    frame = around(request, who)
+    if permission is None or frame.ends is None:  # a page is only ever shown on a permission, in a session
+        raise AssertionError("a record without an end")
+    at = min(frame.ends.at, permission.expires_at)
+    seconds = max(int((at - utc_now()).total_seconds()), 0)
+    asks = f"{subject.standing}/{permission.id}"
+    return replace(frame, ends=replace(frame.ends, seconds=seconds, at=at, asks=asks, record=subject.record))
+
+
 async def _pieces(
-    request: Request, question: Viewing, pieces: AsyncGenerator[Rendered, None], first: list[bytes], after: bytes
+    question: Viewing, pieces: AsyncGenerator[Rendered, None], first: list[bytes], after: bytes
 ) -> AsyncIterator[bytes]:
-    """A piece that was released goes up only to somebody who is still signed in."""
+    """Whoever has signed out by then isn't shown the next one, and what went up before is hidden."""
     async with aclosing(pieces):
         yield b"".join(first)
         try:
             async for piece in pieces:
-                await signed_in(request)
                 yield piece.body
-        except (Refusal, NotSignedIn) as error:
+        except NotSignedIn:
+            yield question.page.stopped(_SIGNED_OUT, hides=True)
+        except Refusal as error:
             yield question.page.stopped(error.told, hides=True)
         except GatewayError as error:
             yield question.page.stopped(error.told, hides=False)

@@ -26,6 +26,7 @@ from gateway.web.own_words import plainly
 MY: Final = "/my"
 SIGN_IN: Final = "/my/sign-in"
 SIGN_OUT: Final = "/my/sign-out"
+SESSION: Final = "/my/session"
 CHOICE: Final = "/my/choice"
 LOOKS: Final = "/my/looks"
 PERMISSIONS: Final = "/my/permissions"
@@ -67,7 +68,8 @@ class Own:
         session = self.resumed.session
         here = pages.here(self.request, PLACES)
         words = f"You are signed in with {session.system}"
-        return Around(words, PLACES, here, SIGN_OUT, session.csrf, home=MY)
+        ends = pages.ends_of(self.resumed, SESSION, SIGN_IN)
+        return Around(words, PLACES, here, SIGN_OUT, session.csrf, home=MY, ends=ends)
 
     def shown(self, template: str, **said: Any) -> Response:
         """A page made of that template."""

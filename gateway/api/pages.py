@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,11 +30,12 @@ from gateway.launch.refusals import forged_form
 from gateway.launch.session import Resumed, ResumedPatient, Session
 from gateway.parts import Parts
 from gateway.search.pairs import pairs_of
-from gateway.web.frame import HTML, NOBODY, Around, Page, Place
+from gateway.web.frame import HTML, NOBODY, Around, Ends, Page, Place
 
 HOME: Final = "/"
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
+SESSION: Final = "/session"
 MOST_BYTES: Final = 32 * 1024
 _PLACES: Final = (
     (OPEN_RECORD, Place("Find a patient", "/patients")),
@@ -73,17 +75,39 @@ async def signed_in(request: Request) -> SignedIn:
     """Raises NotSignedIn; CallerRefused, with its row, where they may not ask any more; TooMany where they go on."""
     parts = parts_of(request)
     resumed = await parts.sessions.resume(cookies_of(parts).session(request))
-    presented = await parts.naming.presented(resumed.session)
+    presented = await _presented(request, resumed)
     caller = await parts.entrance.identify(presented, request_id(request), template(request))
     return SignedIn(resumed, presented, caller)
 
 
+async def still_signed_in(request: Request) -> SignedIn:
+    """The same, only asked for: no session is prolonged, and no row is written. Raises NotSignedIn, CallerRefused."""
+    parts = parts_of(request)
+    resumed = await parts.sessions.standing(cookies_of(parts).session(request))
+    presented = await _presented(request, resumed)
+    return SignedIn(resumed, presented, await parts.callers.identify(presented))
+
+
+async def _presented(request: Request, resumed: Resumed) -> Presented:
+    parts = parts_of(request)
+    holds = partial(parts.sessions.standing, cookies_of(parts).session(request))
+    return replace(await parts.naming.presented(resumed.session), holds=holds)
+
+
 def around(request: Request, who: SignedIn) -> Around:
     """What surrounds each page of somebody who signed in by themselves. A launched session has one page alone."""
+    csrf = who.session.csrf
     if who.session.nhs_number:
-        return Around(who.words, leave=SIGN_OUT, csrf=who.session.csrf)
+        return Around(who.words, leave=SIGN_OUT, csrf=csrf, ends=ends_of(who.resumed, SESSION, ""))
     places = tuple(place for action, place in _PLACES if may(parts_of(request), action, who.caller))
-    return Around(who.words, places, here(request, places), SIGN_OUT, who.session.csrf)
+    ends = ends_of(who.resumed, SESSION, SIGN_IN)
+    return Around(who.words, places, here(request, places), SIGN_OUT, csrf, ends=ends)
+
+
+def ends_of(resumed: Resumed | ResumedPatient, session: str, again: str) -> Ends:
+    """When a page of this session is over. `session` is where sessions of its kind are asked after."""
+    seconds = int(resumed.left.total_seconds())
+    return Ends(seconds, resumed.now + resumed.left, f"{session}/{resumed.tag}", session, again)
 
 
 def may(parts: Parts, action: str, caller: Caller) -> bool:

@@ -29,6 +29,11 @@ class Subject:
     find: str = PATIENTS
     needs_banner: bool = True
 
+    @property
+    def standing(self) -> str:
+        """Where its open page asks whether the permission still holds on which it stands."""
+        return f"{self.record}/standing"
+
 
 def subject_of(request: Request, who: SignedIn, nhs_number: str, birth_date: str) -> Subject:
     """The one who was found."""
@@ -40,14 +45,19 @@ async def subject_named(request: Request, who: SignedIn) -> Subject:
     """The one whom the address names. Raises Refusal, with its row, where it is another session's, or nobody's."""
     name = request.path_params["name"]
     try:
-        state = parts_of(request).sealer.open_cursor(name, _bound(who))
-        return _at(name, state["n"], state["b"])
-    except (Unsealable, KeyError):
+        return subject_sealed(request, who, name)
+    except Unsealable:
         async with admitted(request, who):
             raise Refusal(
                 "This address is of another sign-in, so nobody's record is shown here. Find the patient again.",
                 rule="viewer.another-sign-in",
             ) from None
+
+
+def subject_sealed(request: Request, who: SignedIn, name: str) -> Subject:
+    """The same, without a row. Raises Unsealable."""
+    state = parts_of(request).sealer.open_cursor(name, _bound(who))
+    return _at(name, state["n"], state["b"])
 
 
 def _at(name: str, nhs_number: str, birth_date: str) -> Subject:

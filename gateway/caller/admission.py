@@ -33,6 +33,14 @@ class Admission:
         await self.guards.revocations.require_standing(token)
         return token
 
+    async def require_standing(self, presented: Presented) -> None:
+        """What was admitted before, asked again while its request goes on: the session, the token's end, its key, and
+        what its issuer revoked. Who sent it was proven, once. Raises as `admit` does."""
+        if presented.holds is not None:
+            await presented.holds()
+        token = presented.believed or await self.tokens.verify(credentials(presented.authorization).token)
+        await self.guards.revocations.require_standing(token)
+
     async def _sent(self, presented: Presented) -> VerifiedToken:
         certificate = self.guards.senders.certificate(presented)
         given = credentials(presented.authorization)

@@ -104,6 +104,10 @@ class Callers:
             patient=self._patient_of(person.patient) if person.patient else None,
         )
 
+    async def require_standing(self, presented: Presented) -> None:
+        """That whoever was identified is still signed in. Raises NotSignedIn, SignInUnavailable or AuditUnavailable."""
+        await self._admission.require_standing(presented)
+
     async def believe(self, token: str) -> VerifiedToken:
         """An access token that never left this gateway: whoever presents it needn't prove that they hold a key.
 

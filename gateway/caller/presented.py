@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -37,6 +38,8 @@ class Presented:
     spending: Spending = field(default_factory=Spending, repr=False, compare=False)
     believed: VerifiedToken | None = field(default=None, repr=False)
     """Whom the gateway itself vouches for: a person in a session that it keeps. No header of a request leads here."""
+    holds: Callable[[], Awaitable[object]] | None = field(default=None, repr=False, compare=False)
+    """Asks whether that session still holds, without prolonging it: raises NotSignedIn where it doesn't."""
 
     @classmethod
     def stated(cls, person: VerifiedToken) -> Self:

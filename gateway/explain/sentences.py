@@ -66,6 +66,12 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "Whoever asked went away before all of the record had come; what had been released by then stays listed.",
         "Asking again, which is another look.",
     ),
+    "token.revoked": ("The sign-in had been ended by then.", "A new sign-in, and another look."),
+    "token.expired": ("The sign-in's time was over by then.", "A new sign-in, and another look."),
+    "session.none": (
+        "The caller had signed out by then, or the session's time was over.",
+        "Signing in again, and another look.",
+    ),
     "filter.misplaced": (
         "The organisation's connector put it under a section that isn't its own, so no rule could judge it.",
         "The connector mended.",

@@ -42,6 +42,11 @@ class Entrance:
             await self.refuse(error, error.known, request_id, door)
             raise
 
+    async def require_standing(self, presented: Presented) -> None:
+        """That whoever came in is still signed in: nothing is shown to anybody who has left. Raises as
+        `Callers.require_standing` does."""
+        await self.callers.require_standing(presented)
+
     async def refuse(self, error: GatewayError, known: KnownCaller, request_id: str, door: str) -> None:
         """Journal what somebody was refused who may not ask in this role at all. It is counted before it is a row.
 

@@ -15,7 +15,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
@@ -90,11 +90,23 @@ class Began:
 
 @dataclass(frozen=True)
 class ResumedOf(Generic[Kind]):
-    """A session that holds, with the moment at which it ends whatever happens."""
+    """A session that holds at `now`: it ends at `idle_until` if nobody uses it, and at `ends_at` whatever happens."""
 
     id: str
     session: Kind
     ends_at: datetime
+    idle_until: datetime
+    now: datetime
+
+    @property
+    def left(self) -> timedelta:
+        """Until it ends if nobody uses it."""
+        return min(self.idle_until, self.ends_at) - self.now
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether using it moves its end on."""
+        return self.idle_until < self.ends_at
 
     @property
     def tag(self) -> str:
@@ -155,15 +167,20 @@ class SessionsOf(Generic[Kind]):
 
     async def resume(self, name: str) -> ResumedOf[Kind]:
         """The session of that name, which goes on. Raises NotSignedIn where there is none that holds."""
+        resumed = await self.standing(name)
+        idle_until = min(resumed.now + self._idle, resumed.ends_at)
+        if idle_until - resumed.idle_until < min(_TOUCH_EVERY, self._idle / 4):
+            return resumed
+        await self._store.touch_session(resumed.id, idle_until)
+        return replace(resumed, idle_until=idle_until)
+
+    async def standing(self, name: str) -> ResumedOf[Kind]:
+        """The same, only asked for: nothing is prolonged. Raises NotSignedIn."""
         kept = await self._store.session(self._id(name)) if _NAME.fullmatch(name) else None
         now = self._clock()
         if kept is None or now >= min(kept.idle_until, kept.ends_at):
             raise no_session()
-        session = self._opened(kept)
-        idle_until = min(now + self._idle, kept.ends_at)
-        if idle_until - kept.idle_until >= _TOUCH_EVERY:
-            await self._store.touch_session(kept.id, idle_until)
-        return ResumedOf(kept.id, session, kept.ends_at)
+        return ResumedOf(kept.id, self._opened(kept), kept.ends_at, kept.idle_until, now)
 
     async def end(self, name: str) -> None:
         """It holds no more, in any worker. Again is harmless."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from gateway.web import assets
-from gateway.web.moments import moment
+from gateway.web.moments import clock_time, moment
 from gateway.web.words import day, grouped
 
 HTML: Final = "text/html; charset=utf-8"
@@ -38,9 +39,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """When a page is over that nobody uses: in `seconds`, at `at`. `asks`: where it asks whether it may still be seen
+    (`gateway.api.standing`); `session`: where "Stay signed in" is sent, and where it goes without scripts. `again`:
+    where to sign in, "" where their own system leads back alone. `record`: the address of the record that it shows."""
+
+    seconds: int
+    at: datetime
+    asks: str
+    session: str
+    again: str = ""
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Around:
     """What surrounds a page: who is signed in (a sentence), where they can go (and which of it is `here`), and where
-    the form that signs out is sent, with `csrf`; "" where nobody is signed in. `home` is where the name leads."""
+    the form that signs out is sent, with `csrf`; "" where nobody is signed in. `home` is where the name leads. `ends`:
+    when the page is over; None for one that shows nothing of anybody."""
 
     signed_in: str = ""
     places: tuple[Place, ...] = ()
@@ -48,6 +64,7 @@ class Around:
     leave: str = ""
     csrf: str = ""
     home: str = "/"
+    ends: Ends | None = None
 
 
 NOBODY: Final = Around()
@@ -66,7 +83,7 @@ class Page:
         frame; forms go nowhere else."""
         policy = (
             f"default-src 'none'; script-src 'nonce-{self._nonce}'; style-src 'self'; img-src 'self'; "
-            "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+            "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         )
         return {"Content-Security-Policy": policy, **_HEADERS}
 
@@ -89,7 +106,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["asset"] = assets.address
-    made.filters |= {"day": day, "grouped": grouped, "moment": moment}
+    made.filters |= {"day": day, "grouped": grouped, "moment": moment, "clock_time": clock_time}
     return made
 
 

@@ -13,5 +13,9 @@ _LONDON: Final = ZoneInfo("Europe/London")
 
 def moment(at: datetime) -> str:
     """`23-Nov-2026 04:15`"""
-    local = at.astimezone(_LONDON)
-    return f"{day(local.date().isoformat())} {local:%H:%M}"
+    return f"{day(at.astimezone(_LONDON).date().isoformat())} {clock_time(at)}"
+
+
+def clock_time(at: datetime) -> str:
+    """`04:15`"""
+    return f"{at.astimezone(_LONDON):%H:%M}"

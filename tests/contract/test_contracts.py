@@ -28,7 +28,7 @@ from tests.flow.stack import ISSUER, Stack, running
 Json = dict[str, Any]
 PAGES = (
     "/docs", "/launch", "/viewer", "/cds-services", "/back-channel-logout", "/.well-known", "/fhir/R4/.well-known",
-    "/sign-in", "/sign-out", "/static", "/patients", "/office", "/my", "/status",
+    "/sign-in", "/sign-out", "/static", "/patients", "/office", "/my", "/status", "/session",
 )  # fmt: skip
 """What is for a browser, or described by a standard of its own that clients read before any contract."""
 

@@ -161,8 +161,26 @@ async def test_pages_run_nothing_and_are_kept_nowhere(user: Browser) -> None:
     assert "unsafe" not in policy
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "same-origin"
-    (script,) = re.findall("<script[^>]*>", page.text)
-    assert 'src="/static/' in script
+    nonce = re.search(r"'(nonce-[^']+)'", policy)
+    assert nonce is not None
+    for script in re.findall("<script[^>]*>", page.text):
+        assert 'src="/static/' in script
+        assert f'nonce="{nonce[1].removeprefix("nonce-")}"' in script
+
+
+async def test_the_open_record_asks_whether_it_may_still_be_seen(launched: Stack, user: Browser) -> None:
+    await launched.agree(TOMASZ, "gp")
+    await user.launch(Opening("gp", "tomasz"))
+    page = await user.view()
+    asks = re.search(r'data-asks="([^"]+)"', page.text)
+    assert asks is not None
+    assert "Open Connect Care again from your own system" in page.text
+    assert (await user.here.get(asks[1])).json()["open"] is True
+    body = {"nhsNumber": TOMASZ, "statedBy": "patient", "channel": "phone"}
+    await launched.post("/permissions/_withdraw", body, "privacy-officer")
+    assert (await user.here.get(asks[1])).json() == {"open": False, "why": "record"}
+    await user.launch(GP)
+    assert (await user.here.get(asks[1])).json() == {"open": False, "why": "session"}
 
 
 async def test_another_patient_cannot_be_opened_in_the_session_of_one(launched: Stack, user: Browser) -> None:

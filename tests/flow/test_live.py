@@ -12,11 +12,13 @@ from connectors.sdk.errors import SourceTimeout
 from connectors.sdk.model import SECTION_OF_TYPE, Section
 from gateway.audit.row import Kind
 from gateway.audit.shown import Verdict, compare, read_resources
+from gateway.demo.identity import LIFETIME_SECONDS
 from gateway.explain.explain import Explainer
 from gateway.store.interface import Kept
 from tests.flow.stack import GRACE, TOMASZ, Stack, outcome, resources, running, told
 from tests.flow.streaming import STREAM, Event, Held, Holding, Open, everything, streaming
 from tests.flow.test_audit_failure import Failing
+from tests.flow.test_sign_in_ends import end as end_sign_in
 
 SLOW = "703"
 """It knows none of the patients: what it says changes nothing but what is known."""
@@ -119,12 +121,13 @@ async def test_each_part_is_a_row_before_it_is_sent(live: Stack, slow: Held) -> 
     assert [event.ended for event in explained.events if event.kind == "intent"] == [rows[-1].seq]
 
 
-@pytest.mark.parametrize("end", ["opt-out", "withdrawal", "journal"])
+@pytest.mark.parametrize("end", ["opt-out", "withdrawal", "journal", "signed out", "expired"])
 async def test_what_forbids_the_next_part_ends_the_stream_in_words(
     live: Stack, slow: Held, monkeypatch: pytest.MonkeyPatch, holding: Holding, end: str
 ) -> None:
     holding.held["RJ2"].go.clear()
-    async with streaming(live, everything(GRACE)) as answer:
+    own = {"Authorization": f"Bearer {live.demo.mint('gp', claims={'sid': end})}"}
+    async with streaming(live, everything(GRACE), headers=own) as answer:
         part = await first_of(answer)
         await end_it(live, end, monkeypatch)
         holding.let_go("RJ2")
@@ -135,15 +138,28 @@ async def test_what_forbids_the_next_part_ends_the_stream_in_words(
     assert WORDS[end] in stopped.data["issue"][0]["details"]["text"]
     assert slow.cut == 1
     if end != "journal":
-        assert (await kinds_of(live, part))[-1] is Kind.REFUSAL
+        last = (await rows_of(live, part))[-1].row
+        assert (last.kind, last.rule) == (Kind.REFUSAL, RULES[end])
 
 
-WORDS = {"opt-out": "opted out", "withdrawal": "permission", "journal": "audit journal"}
+WORDS = {
+    "opt-out": "opted out", "withdrawal": "permission", "journal": "audit journal", "signed out": "sign-in was ended",
+    "expired": "has expired",
+}  # fmt: skip
+RULES = {
+    "opt-out": "choice.opted-out", "withdrawal": "permission.ended", "signed out": "token.revoked",
+    "expired": "token.expired",
+}  # fmt: skip
 
 
 async def end_it(stack: Stack, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if end == "opt-out":
         await stack.choose(GRACE, "opted-out")
+    elif end == "signed out":
+        assert (await end_sign_in(stack, sid=end)).status_code == 200
+    elif end == "expired":
+        tokens = stack.parts.callers._tokens
+        monkeypatch.setattr(tokens, "_clock", lambda: stack.demo.clock() + LIFETIME_SECONDS)
     elif end == "withdrawal":
         body = {"nhsNumber": GRACE, "statedBy": "patient", "channel": "phone"}
         assert (await stack.post("/permissions/_withdraw", body, "privacy-officer")).status_code == 200

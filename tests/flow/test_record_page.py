@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -17,9 +18,11 @@ from connectors.kit.faults import Mode
 from connectors.sdk.bundle import examine
 from connectors.sdk.errors import SourceTimeout
 from connectors.sdk.model import Answer, Ask, Item, Outcome
+from gateway.store.moments import utc_now
 from tests.flow.registers import Register, registered, with_register
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, RAJESH, TOMASZ, Stack, running
 from tests.flow.streaming import Holding, Open, streaming
+from tests.flow.test_sign_in_ends import end as end_sign_in
 from tests.flow.visitor import opened, text_of, visiting
 
 BORN = {
@@ -280,7 +283,7 @@ async def test_nothing_that_a_source_wrote_is_mark_up(tmp_path_factory: pytest.T
         page = await seen(stack, GRACE)
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 40
     assert "<img" not in page
-    assert page.count("<script") == 1
+    assert page.count("<script") == page.count('<script type="module"') == 2
     assert "49<" not in page.replace("{{7*7}}", "")
     assert page.rstrip().endswith("</html>")
     assert page.count("</main>") == 1
@@ -352,8 +355,10 @@ async def test_the_gap_is_named_once_the_time_is_over(tmp_path: Any) -> None:
     assert "Lewisham and Greenwich NHS Trust" in text_of(whole_of(rest)).partition("Allergies and reactions")[0]
 
 
-@pytest.mark.parametrize("ending", ["opted out", "withdrawn", "signed out"])
-async def test_a_page_stops_when_the_right_to_see_it_ends(tmp_path: Any, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["opted out", "withdrawn", "signed out", "signed out by the provider", "idle"])
+async def test_a_page_stops_when_the_right_to_see_it_ends(
+    tmp_path: Any, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with held(tmp_path, "RJ2") as (stack, holding), reading(stack, GRACE) as (page, visitor):
         await page.until("Still asking")
         if ending == "opted out":
@@ -361,15 +366,34 @@ async def test_a_page_stops_when_the_right_to_see_it_ends(tmp_path: Any, ending:
         elif ending == "withdrawn":
             body = {"nhsNumber": GRACE, "statedBy": "patient", "channel": "phone"}
             assert (await stack.post("/permissions/_withdraw", body, "privacy-officer")).status_code == 200
+        elif ending == "signed out by the provider":
+            claims = await claims_of(stack, visitor.here)
+            assert (await end_sign_in(stack, sub=claims["sub"])).status_code == 200
+        elif ending == "idle":
+            sessions = stack.parts.sessions
+            monkeypatch.setattr(sessions, "_clock", lambda: utc_now() + timedelta(minutes=15))
         else:
             await visitor.post("/sign-out")
         holding.let_go()
         rest = await page.rest()
+        monkeypatch.undo()
+        *_, last = [row for row in await stack.rows(GRACE) if row["kind"] in ("release", "refusal")]
+    assert last["kind"] == "refusal"
+    assert ("You are signed out, or" in rest) is (ending not in ("opted out", "withdrawn"))
     assert "This page has stopped. The record is incomplete." in rest
     assert "cc-stopped--hides" in rest
     assert 'slot="whole"' not in rest
     assert "Allergies unavailable" in rest[rest.rindex('slot="banner"') :]
     assert rest.rstrip().endswith("</html>")
+
+
+async def claims_of(stack: Stack, here: httpx2.AsyncClient) -> Mapping[str, Any]:
+    """Of the token that the session in this browser holds."""
+    (name,) = here.cookies.values()
+    resumed = await stack.parts.sessions.standing(name)
+    person = (await stack.parts.naming.presented(resumed.session)).believed
+    assert person is not None
+    return person.claims
 
 
 async def test_who_goes_away_ends_the_look(tmp_path: Any) -> None:
@@ -394,8 +418,7 @@ async def test_pages_are_kept_nowhere(stack: Stack) -> None:
         page = await visitor.view()
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["x-accel-buffering"] == "no"
-    until = re.search(r'data-until="([^"]+)"', page.text)
-    assert until is not None
+    assert re.search(r'data-asks="/patients/[^"]+/standing/[0-9a-f-]{36}" data-seconds="\d+"', page.text)
     assert "style=" not in page.text
     assert re.search(r"\son\w+=", page.text) is None
     assert GRACE not in page.text.replace("999 000 0409", "")

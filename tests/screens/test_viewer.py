@@ -217,7 +217,7 @@ async def test_signing_out_in_one_window_clears_the_others(world: World) -> None
         other = await screen.page.context.new_page()
         await other.goto(world.base + "/")
         await other.get_by_role("button", name="Sign out").click()
-        await screen.page.get_by_text("You are not signed in").wait_for()
+        await screen.page.get_by_role("heading", name="You are signed out").wait_for()
         assert "ADEBAYO" not in await screen.page.inner_text("body")
 
 

@@ -80,6 +80,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "scope": "their computer may not ask for it",
     "purpose": "it was not to give you care",
     "caller": "we could not be sure of their job",
+    "token.revoked": "they had signed out",
+    "token.expired": "they had to sign in again",
     "token": "we could not be sure who they were",
     "certificate": "we could not be sure who they were",
     "permission": "what they wrote was not good enough",

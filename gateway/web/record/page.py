@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from markupsafe import Markup
 
 from connectors.sdk.model import Item, Section
 from gateway.authority import permission_of
+from gateway.choice.model import Permission
 from gateway.manifest import ManifestLine
 from gateway.shown import Part, Shown
 from gateway.web.frame import part as piece_of
@@ -57,10 +58,10 @@ class Piece:
 
 @dataclass(slots=True)
 class RecordPage:
-    """One page under way. `until`: when the permission ends on which it stands, once its first piece is there."""
+    """One page under way. `permission`: on which it stands, once its first piece is there."""
 
     about: About
-    until: datetime | None = None
+    permission: Permission | None = None
     _began: float = 0.0
     _waiting: tuple[str, ...] = ()
     _filled: set[tuple[Section, int]] = field(default_factory=set)
@@ -71,8 +72,7 @@ class RecordPage:
         is_first = part.number == 1
         if is_first:
             self._began, self._waiting = self.about.clock(), part.waiting
-            permission = permission_of(part.shown.authority)
-            self.until = permission.expires_at if permission else None
+            self.permission = permission_of(part.shown.authority)
         if part.closes:
             return self._whole(part, is_late=not is_first and not self._is_soon())
         return self._early(part, is_first=is_first)

@@ -10,14 +10,8 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });
 
-// Whoever signs out in one window has signed out in all of them: what the others show goes as well.
-const sessions = new BroadcastChannel("connect-care-sessions");
-sessions.addEventListener("message", () => window.location.reload());
-if (document.querySelector("[data-signed-out]")) sessions.postMessage("signed out");
-
-// A record doesn't outlast the right to see it: when that is over, the page is asked for again, and says so.
-const until = document.querySelector("[data-until]");
-if (until) {
-  const left = Date.parse(until.dataset.until) - Date.now();
-  window.setTimeout(() => window.location.reload(), Math.min(Math.max(left, 0) + 1000, 2 ** 31 - 1));
+// Whoever signs out in one window has signed out in all of them: what the others show goes as well
+// (connect-care-ends.js).
+if (document.querySelector("[data-signed-out]")) {
+  new BroadcastChannel("connect-care-sessions").postMessage("signed out");
 }

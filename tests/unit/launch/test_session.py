@@ -111,6 +111,22 @@ async def test_it_never_outlives_the_sign_in(sessions: Sessions, clock: Clock) -
         await sessions.resume(name)
 
 
+async def test_asking_whether_it_holds_prolongs_nothing(sessions: Sessions, kept: Kept, clock: Clock) -> None:
+    name = (await sessions.begin(a_session())).name
+    clock.after(minutes=10)
+    asked = await sessions.standing(name)
+    assert (asked.left, asked.may_stay, kept.touches) == (timedelta(minutes=5), True, 0)
+    assert (await sessions.resume(name)).left == timedelta(minutes=15)
+    for minute in (20, 30, 40, 50):
+        clock.after(minutes=minute)
+        await sessions.resume(name)
+    asked = await sessions.standing(name)
+    assert (asked.left, asked.may_stay) == (timedelta(minutes=10), False)
+    clock.after(minutes=60)
+    with pytest.raises(NotSignedIn):
+        await sessions.standing(name)
+
+
 async def test_not_every_page_is_a_write(sessions: Sessions, kept: Kept, clock: Clock) -> None:
     name = (await sessions.begin(a_session())).name
     for second in range(0, 60, 5):
@@ -164,7 +180,7 @@ async def test_a_page_is_its_own_session_s(sessions: Sessions, kept: Kept) -> No
 
 
 async def test_a_form_needs_the_session_s_own_secret() -> None:
-    resumed = Resumed("id", a_session(), NOON)
+    resumed = Resumed("id", a_session(), NOON, NOON, NOON)
     resumed.check_form({"csrf": resumed.session.csrf})
     for fields in ({}, {"csrf": ""}, {"csrf": resumed.session.csrf[:-1]}, {"csrf": "é"}):
         with pytest.raises(Refusal):
