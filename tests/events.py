@@ -115,6 +115,7 @@ EVERY: Final[dict[str, Row]] = {
     "granted": a_row(Kind.PERMISSION_GRANTED, permission=PERMISSION_ID, basis="patient-agreed", scope="standard"),
     "extended": a_row(Kind.PERMISSION_EXTENDED, permission=PERMISSION_ID),
     "withdrawn": a_row(Kind.PERMISSION_WITHDRAWN, permission=PERMISSION_ID),
+    "the patient said no": a_row(Kind.PERMISSION_REFUSED),
     "withdrawn by the patient": a_row(Kind.PERMISSION_WITHDRAWN),
     "granted by the command line": a_row(Kind.SHARING_CHOICE, who=HALF_KNOWN, detail="opted-in"),
     "case": a_row(Kind.CASE_OPENED, cases=["c-1"]),

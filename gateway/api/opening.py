@@ -51,7 +51,7 @@ async def ask(request: Request, who: SignedIn, subject: Subject) -> Response:
 
 
 async def answer(request: Request, who: SignedIn, subject: Subject) -> Response:
-    """What the patient said. Yes is a permission, and the record; no is the end of it."""
+    """What the patient said. Yes is a permission, and the record; no is the end of it, and is written down too."""
     said = (await sent(request, who, subject.nhs_number)).get("answer", "")
     try:
         async with admitted(request, who, nhs_number=subject.nhs_number):
@@ -60,6 +60,8 @@ async def answer(request: Request, who: SignedIn, subject: Subject) -> Response:
     except Misfilled as error:
         return _question(request, who, subject, error)
     if said == "no":
+        permissions = parts_of(request).permissions
+        await permissions.refused(who.caller, subject.nhs_number, request_id(request), door=template(request))
         return _page(request, who, subject, "said-no.jinja", "Nothing is opened")
     if said == "cannot":
         return sent_to(subject.best_interests)

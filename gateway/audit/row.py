@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PERMISSION_GRANTED = "permission-granted"
     PERMISSION_EXTENDED = "permission-extended"
     PERMISSION_WITHDRAWN = "permission-withdrawn"
+    PERMISSION_REFUSED = "permission-refused"
     CASE_OPENED = "case-opened"
     CASE_MOVED = "case-moved"
     DISCLOSURE = "disclosure"

@@ -130,6 +130,21 @@ class Permissions(HeldPermissions):
         await self._keep(permission, row)
         return permission
 
+    async def refused(self, caller: Caller, nhs_number: str, request_id: str, *, door: str) -> None:
+        """The patient was asked and said no: that is a row, as a yes is, and what this caller held till then ends.
+
+        Raises Refusal where policy doesn't let this caller ask, BadRequest for a wrong NHS number.
+        """
+        async with self._journal.refusals(caller, request_id, door, nhs_number=nhs_number):
+            demand(self._may, ASK_PERMISSION, caller)
+            patient = nhs_number_of(nhs_number)
+        held = await self._store.permission_for(caller.key, self._sealer.patient_tag(patient), self._clock())
+        if held is not None:
+            await self._end(caller, held, patient, request_id, door)
+        await self._journal.append(
+            self._journal.row(Kind.PERMISSION_REFUSED, caller, request_id, door, nhs_number=patient)
+        )
+
     def _made(
         self,
         caller: Caller,

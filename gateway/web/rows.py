@@ -97,6 +97,7 @@ _TOLD: Final[Mapping[Kind, Callable[[Row], str]]] = {
     Kind.PERMISSION_GRANTED: _granted,
     Kind.PERMISSION_EXTENDED: _extended,
     Kind.PERMISSION_WITHDRAWN: lambda _: "Ended a permission to look",
+    Kind.PERMISSION_REFUSED: lambda _: "Asked the patient, who said no",
     Kind.CASE_OPENED: lambda row: f"Opened {counted(len(row.cases), 'case')} for the privacy officer",
     Kind.CASE_MOVED: _moved,
     Kind.DISCLOSURE: _disclosed,

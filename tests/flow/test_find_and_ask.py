@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.flow.registers import with_register
-from tests.flow.stack import GRACE, HAROLD, TOMASZ, WINSTON, Stack
+from tests.flow.stack import GRACE, HAROLD, RAJESH, TOMASZ, WINSTON, Stack
 from tests.flow.visitor import Visitor, date_of, number_and_date, text_of, visiting
 
 BORN = "1958-03-12"
@@ -152,6 +152,22 @@ async def test_no_is_the_end_of_it(stack: Stack, doctor: Visitor) -> None:
     wrong = await doctor.says("perhaps")
     assert wrong.status_code == 400
     assert "Choose what the patient said" in wrong.text
+
+
+async def test_a_no_is_a_row_that_the_patient_can_read_and_ends_an_earlier_yes(stack: Stack, doctor: Visitor) -> None:
+    await doctor.find(RAJESH, "1971-12-24")
+    await doctor.says("yes")
+    await doctor.says("no")
+    assert "Ask the patient" in (await doctor.view()).text
+    rows = [row for row in await stack.rows(RAJESH) if row["kind"].startswith("permission-")]
+    assert [row["kind"] for row in rows] == ["permission-granted", "permission-withdrawn", "permission-refused"]
+    assert (rows[-1]["who"]["role"], rows[-1]["door"]) == ("hospital-doctor", "POST /patients/{name}/permission")
+    async with stack.patient(RAJESH) as own:
+        listed = text_of((await own.get("/my/looks")).text)
+    assert "asked you if they may look. You said no. Nothing was shown." in listed
+    forged = await doctor.here.post(f"{doctor.page}/permission", data={"answer": "no"})
+    assert forged.status_code == 403
+    assert [row["kind"] for row in await stack.rows(RAJESH)].count("permission-refused") == 1
 
 
 async def test_who_cannot_answer_is_an_interruption_a_reason_and_one_case(stack: Stack, doctor: Visitor) -> None:

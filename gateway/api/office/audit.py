@@ -34,7 +34,15 @@ KINDS: Final[Mapping[str, tuple[str, frozenset[Kind] | None]]] = {
     "searches": ("Searches by name", frozenset({Kind.PERSON_SOUGHT, Kind.PERSON_ANSWERED})),
     "choices": (
         "Choices and permissions",
-        frozenset({Kind.SHARING_CHOICE, Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED, Kind.PERMISSION_WITHDRAWN}),
+        frozenset(
+            {
+                Kind.SHARING_CHOICE,
+                Kind.PERMISSION_GRANTED,
+                Kind.PERMISSION_EXTENDED,
+                Kind.PERMISSION_WITHDRAWN,
+                Kind.PERMISSION_REFUSED,
+            }
+        ),
     ),
     "cases": ("Cases", frozenset({Kind.CASE_OPENED, Kind.CASE_MOVED})),
     "readings": ("Readings of the audit", frozenset({Kind.AUDIT_READ})),

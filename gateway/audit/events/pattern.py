@@ -31,8 +31,13 @@ _FORBIDDEN: Final = 403
 _FAULT: Final = 500
 _CONSENT_RULES: Final = ("choice.", "permission.")
 _CONSENT_KINDS: Final = frozenset({
-    Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED, Kind.PERMISSION_WITHDRAWN, Kind.SHARING_CHOICE,
+    Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED, Kind.PERMISSION_WITHDRAWN, Kind.PERMISSION_REFUSED,
+    Kind.SHARING_CHOICE,
 })  # fmt: skip
+_DENIES: Final = {
+    Kind.PERMISSION_WITHDRAWN: "The permission was withdrawn.",
+    Kind.PERMISSION_REFUSED: "The patient was asked, and said no.",
+}
 _ANSWERS: Final = frozenset({Kind.RELEASE, Kind.PERSON_ANSWERED})
 
 
@@ -106,7 +111,7 @@ def action_of(row: Row) -> str:
 def outcome_of(row: Row) -> str:
     """Success; a minor failure where the request was wrong; a serious one where it was denied, or failed here: a deny
     by the patient's say is a serious failure in BALP's own example."""
-    if row.kind is Kind.PERMISSION_WITHDRAWN or (row.kind is Kind.SHARING_CHOICE and not _opts_in(row)):
+    if row.kind in _DENIES or (row.kind is Kind.SHARING_CHOICE and not _opts_in(row)):
         return codes.SERIOUS_FAILURE
     if row.kind is not Kind.REFUSAL:
         return codes.SUCCESS
@@ -116,8 +121,8 @@ def outcome_of(row: Row) -> str:
 
 def why(row: Row) -> str:
     """What went wrong, or was denied, in a sentence that holds no identifier and nothing that was typed."""
-    if row.kind is Kind.PERMISSION_WITHDRAWN:
-        return "The permission was withdrawn."
+    if row.kind in _DENIES:
+        return _DENIES[row.kind]
     if row.kind is Kind.SHARING_CHOICE:
         return "The patient opted out."
     return f"Refused by {row.rule or 'an unnamed rule'}, status {row.status}."

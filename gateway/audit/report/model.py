@@ -26,6 +26,7 @@ class What(StrEnum):
     PERMISSION = "permission"
     PERMISSION_EXTENDED = "permission-extended"
     PERMISSION_ENDED = "permission-ended"
+    PERMISSION_REFUSED = "permission-refused"
     CHOICE = "choice"
     DISCLOSED = "disclosed"
     CASE_OPENED = "case-opened"

@@ -164,6 +164,11 @@ def _ended(group: Group, context: Context) -> Told:
     return {"what": What.PERMISSION_ENDED, "text": text}
 
 
+def _said_no(group: Group, _: Context) -> Told:
+    text = f"{name_of(group.rows[0])} asked you if they may look. You said no. {_NOTHING}"
+    return {"what": What.PERMISSION_REFUSED, "text": text}
+
+
 def _stated(statement: str, row: Row) -> str:
     """What the patient said, and who wrote it down where somebody had to."""
     return statement if _is_patient(row) else f"{statement} {name_of(row)} wrote it down."
@@ -241,6 +246,7 @@ _BY_KIND: Final[Mapping[Kind, Callable[[Group, Context], Told]]] = {
     Kind.PERMISSION_GRANTED: _granted,
     Kind.PERMISSION_EXTENDED: _granted,
     Kind.PERMISSION_WITHDRAWN: _ended,
+    Kind.PERMISSION_REFUSED: _said_no,
     Kind.CASE_OPENED: _case_opened,
     Kind.CASE_MOVED: _case_moved,
     Kind.DISCLOSURE: _disclosed,
