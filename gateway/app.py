@@ -227,6 +227,7 @@ def _join(
         identities=Identities(journal, may, organisations.register(), fan_out, address_of, settings.deadline),
         launches=ways_in.launches,
         sign_ins=ways_in.sign_ins,
+        codes=ways_in.codes,
         naming=ways_in.naming,
         sessions=Sessions(store, sealer, settings.sessions, now),
         patient_sign_ins=ways_in.patient_sign_ins,

@@ -26,6 +26,7 @@ from gateway.explain.explain import Explainer
 from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
+from gateway.launch.code_flow import CodeFlow
 from gateway.launch.flow import Launches
 from gateway.launch.naming import Naming
 from gateway.launch.patient_sign_in import PatientSignIns
@@ -82,6 +83,7 @@ class Parts:
     identities: Identities
     launches: Launches
     sign_ins: SignIns
+    codes: CodeFlow
     naming: Naming
     sessions: Sessions
     patient_sign_ins: PatientSignIns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from fastapi import Request, Response
@@ -13,8 +13,9 @@ from gateway.api.http import request_id
 from gateway.api.pages import cookies_of, failed, once, sent_to, shown
 from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
-from gateway.errors import GatewayError, TooMany
+from gateway.errors import GatewayError, NotSignedIn, TooMany
 from gateway.launch.entered import Entered
+from gateway.launch.session import PatientSessions, Sessions
 from gateway.web.frame import Around
 
 _ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
@@ -23,11 +24,39 @@ NOT_ITS_END: Final = frozenset({"launch.state", "launch.malformed", "form.repeat
 """Refusals of an answer that isn't of what is under way: anybody can send a browser here with one."""
 
 
-async def began(request: Request, entered: Entered, caller: Caller, page_of: Callable[[str], str]) -> Response:
+async def came_back(
+    request: Request,
+    answer: Mapping[str, str],
+    cookie: str,
+    sessions: Sessions | PatientSessions,
+    page_of: Callable[[str], str],
+    finish: Callable[[str], Awaitable[Response]],
+) -> Response:
+    """One answer is one session, however often this browser brings it: a second click ends where the first one did.
+
+    `finish` begins a session of that name. Raises NotSignedIn where the answer isn't of what this browser began.
+    """
+    parts = parts_of(request)
+    pending = parts.codes.returned(answer, cookie)
+    name = parts.codes.session_of(pending)
+    async with parts.codes.alone(pending):
+        try:
+            made = await sessions.standing(name)
+        except NotSignedIn:
+            return await finish(name)
+    response = sent_to(page_of(made.tag))
+    cookies_of(parts).begin_session(response, name)
+    return response
+
+
+async def began(
+    request: Request, entered: Entered, caller: Caller, page_of: Callable[[str], str], name: str = ""
+) -> Response:
     """A session in place of whichever this browser had, and on to the page of its tag."""
     parts = parts_of(request)
     cookies = cookies_of(parts)
-    new = await parts.sessions.begin(entered.session, instead_of=cookies.session(request), until=entered.until)
+    held = cookies.session(request)
+    new = await parts.sessions.begin(entered.session, name=name, instead_of=held, until=entered.until)
     log.event(
         "session.began",
         request_id=request_id(request),

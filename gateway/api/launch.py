@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.door import parts_of, template
-from gateway.api.entering import NOT_ITS_END, answer_of, began, refused
+from gateway.api.entering import NOT_ITS_END, answer_of, began, came_back, refused
 from gateway.api.http import FORM, read_body, request_id
 from gateway.api.pages import MOST_BYTES, cookies_of, once, sent_to
 from gateway.api.viewer import page_of
@@ -43,8 +43,12 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        entered = await parts.launches.finish(_asked(request, answer_of), cookies.launch(request))
-        response = await _begun(request, entered)
+        answer, cookie = _asked(request, answer_of), cookies.launch(request)
+
+        async def finish(name: str) -> Response:
+            return await _begun(request, await parts.launches.finish(answer, cookie), name)
+
+        response = await came_back(request, answer, cookie, parts.sessions, page_of, finish)
     except GatewayError as error:
         response = await refused(request, error, "launch.refused")
         if error.rule in NOT_ITS_END:
@@ -65,7 +69,7 @@ async def context(request: Request) -> Response:
         return await refused(request, error, "launch.refused")
 
 
-async def _begun(request: Request, entered: Entered) -> Response:
+async def _begun(request: Request, entered: Entered, name: str = "") -> Response:
     """The session of somebody who may open records: who may not has nothing to see here, and is a row."""
     parts = parts_of(request)
     caller = await parts.callers.identify(entered.presented)
@@ -73,7 +77,7 @@ async def _begun(request: Request, entered: Entered) -> Response:
         caller, request_id(request), template(request), nhs_number=entered.session.nhs_number
     ):
         demand(parts.policy.may_caller, OPEN_RECORD, caller)
-    return await began(request, entered, caller, page_of)
+    return await began(request, entered, caller, page_of, name)
 
 
 def _asked(request: Request, read: Callable[[bytes], Mapping[str, str]] = once) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from gateway import log
 from gateway.api import own
 from gateway.api.door import parts_of, template
-from gateway.api.entering import NOT_ITS_END, answer_of, journalled, left
+from gateway.api.entering import NOT_ITS_END, answer_of, came_back, journalled, left
 from gateway.api.http import request_id
 from gateway.api.own import CHOICE, LOOKS, MY, OUTSIDE, PERMISSIONS, SIGN_IN, SIGN_OUT, Own
 from gateway.api.pages import cookies_of, refuse_parameters, sent_to, shown
@@ -49,9 +49,12 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        answer = answer_of(request.scope["query_string"])
-        session = await parts.patient_sign_ins.finish(answer, cookies.sign_in(request))
-        response = await _began(request, session)
+        answer, cookie = answer_of(request.scope["query_string"]), cookies.sign_in(request)
+
+        async def finish(name: str) -> Response:
+            return await _began(request, await parts.patient_sign_ins.finish(answer, cookie), name)
+
+        response = await came_back(request, answer, cookie, parts.patient_sessions, lambda _: MY, finish)
     except GatewayError as error:
         response = own.failed(request, await journalled(request, error, "signin.refused"))
         if error.rule in NOT_ITS_END:
@@ -86,12 +89,12 @@ async def sign_out(request: Request) -> Response:
     return await own.page(request, answer)
 
 
-async def _began(request: Request, session: PatientSession) -> Response:
+async def _began(request: Request, session: PatientSession, name: str) -> Response:
     """A session in place of whichever this browser had: of staff, too."""
     parts = parts_of(request)
     cookies = cookies_of(parts)
     caller = parts.patient_sign_ins.caller(session)
-    new = await parts.patient_sessions.begin(session, instead_of=cookies.session(request))
+    new = await parts.patient_sessions.begin(session, name=name, instead_of=cookies.session(request))
     log.event(
         "session.began",
         request_id=request_id(request),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.door import parts_of
-from gateway.api.entering import NOT_ITS_END, answer_of, began, left, refused
+from gateway.api.entering import NOT_ITS_END, answer_of, began, came_back, left, refused
 from gateway.api.pages import (
     HOME,
     SIGN_IN,
@@ -54,9 +54,13 @@ async def callback(request: Request) -> Response:
     parts = parts_of(request)
     cookies = cookies_of(parts)
     try:
-        answer = answer_of(request.scope["query_string"])
-        entered = await parts.sign_ins.finish(answer, cookies.sign_in(request))
-        response = await began(request, entered, await parts.callers.identify(entered.presented), lambda _: HOME)
+        answer, cookie = answer_of(request.scope["query_string"]), cookies.sign_in(request)
+
+        async def finish(name: str) -> Response:
+            entered = await parts.sign_ins.finish(answer, cookie)
+            return await began(request, entered, await parts.callers.identify(entered.presented), _home, name)
+
+        response = await came_back(request, answer, cookie, parts.sessions, _home, finish)
     except GatewayError as error:
         response = await refused(request, error, "signin.refused")
         if error.rule in NOT_ITS_END:
@@ -90,3 +94,7 @@ async def sign_out(request: Request) -> Response:
     except GatewayError as error:
         return failed(request, error)
     return left(request, NOBODY, SIGN_IN)
+
+
+def _home(_: str) -> str:
+    return HOME

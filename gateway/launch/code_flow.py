@@ -2,18 +2,24 @@
 
 begin    a state, a nonce and a PKCE verifier are made, and sealed into this browser's cookie
          the browser goes to the authorize endpoint
-returned this browser began it, not long ago, and ends it once: the state is burnt first
+returned this browser began it, not long ago
          `iss`, where it is given, is the server that was asked (RFC 9207)
-said     the ID token that came for the code is verified, with its nonce
+said     the ID token that came for the code is verified, with its nonce; then the state is burnt
+
+Nothing is kept for whoever hasn't signed in: a stranger who begins, or who comes back with a code that they made up,
+costs no row. A second click doesn't send the code again: one at a time comes back (`alone`), and finds the session that
+the first one made under the name that follows from what this browser alone holds (`session_of`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 from gateway.caller.keys import Keys
 from gateway.launch import pending as pendings
@@ -21,6 +27,7 @@ from gateway.launch.entered import Burning, use_up
 from gateway.launch.pending import Pending
 from gateway.launch.provider import Provider
 from gateway.launch.refusals import declined, not_believed
+from gateway.launch.session import NAME_LENGTH
 from gateway.launch.settings import Client
 from gateway.launch.statement import Rules, Statement, short_text, verified
 from gateway.sealed import Sealer
@@ -46,6 +53,7 @@ class CodeFlow:
         self._sealer = sealer
         self._clock = clock
         self._seconds = seconds
+        self._ending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, at: Provider, asked: str, redirect_uri: str, **more: str) -> tuple[str, str]:
         """(where the browser goes, what its cookie holds). `more` are further parameters of the authorize endpoint.
@@ -66,13 +74,22 @@ class CodeFlow:
         joint = "&" if "?" in addresses.authorize else "?"
         return f"{addresses.authorize}{joint}{urlencode(query)}", pendings.seal(pending, self._sealer)
 
-    async def returned(self, answer: Mapping[str, str], cookie: str) -> Pending:
-        """What this browser began, which is over now. Raises NotSignedIn where the answer isn't of it."""
+    def returned(self, answer: Mapping[str, str], cookie: str) -> Pending:
+        """What this browser began. Raises NotSignedIn where the answer isn't of it."""
         pending = pendings.opened(cookie, self._sealer, self._clock())
         if not hmac.compare_digest(answer.get("state", "").encode(), pending.state.encode()):
             raise not_believed("launch.state", "the state is another browser's, or another launch's")
-        await use_up(self._marks, _STATE, pending.state, pending.expires_at)
         return pending
+
+    def session_of(self, pending: Pending) -> str:
+        """The name of the session that this sign-in makes: a new one, which neither the browser's history nor the
+        server that was asked can make, though they know the state and the verifier."""
+        halves = (self._sealer.question_tag(f"session of sign-in {half} {pending.verifier}") for half in (1, 2))
+        return "".join(halves)[:NAME_LENGTH]
+
+    def alone(self, pending: Pending) -> asyncio.Lock:
+        """Held while this sign-in ends, in this worker."""
+        return self._ending.setdefault(pending.state, asyncio.Lock())
 
     async def code(self, answer: Mapping[str, str], at: Provider) -> str:
         """The code that the server sent. Raises NotSignedIn where the answer is another's, Refusal where it is a no.
@@ -88,12 +105,13 @@ class CodeFlow:
             raise declined()
         return answer["code"]
 
-    async def said(self, id_token: str, by: Client, nonce: str) -> Statement:
-        """OpenID Connect Core 1.0, section 3.1.3.7. Raises NotSignedIn."""
+    async def said(self, id_token: str, by: Client, pending: Pending) -> Statement:
+        """OpenID Connect Core 1.0, section 3.1.3.7; the sign-in is used up then. Raises NotSignedIn."""
         rules = Rules(by.client_id, frozenset({None, "jwt"}), _ID_TOKEN_SECONDS, ignored=_SAID_AGAIN)
         statement = await verified(id_token, by, rules, self._keys, self._seconds())
         said = statement.claims.get("nonce")
-        if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
+        if not isinstance(said, str) or not hmac.compare_digest(said.encode(), pending.nonce.encode()):
             raise not_believed("launch.nonce", "the ID token is of another launch")
         short_text(statement.claims, "sub")
+        await use_up(self._marks, _STATE, pending.state, pending.expires_at)
         return statement

@@ -70,13 +70,13 @@ class Launches:
 
     async def finish(self, answer: Mapping[str, str], cookie: str) -> Entered:
         """Who comes back from the EHR's authorize endpoint, and for which patient."""
-        pending = await self._codes.returned(answer, cookie)
+        pending = self._codes.returned(answer, cookie)
         ehr = self._ehrs.get(pending.asked)
         if ehr is None:
             raise unregistered()
         code = await self._codes.code(answer, ehr)
         granted = await ehr.granted(code, pending.verifier, self._base + CALLBACK)
-        id_token = await self._codes.said(granted.tokens.id_token, ehr.settings, pending.nonce)
+        id_token = await self._codes.said(granted.tokens.id_token, ehr.settings, pending)
         return await self._entered(ehr, granted, id_token)
 
     async def context(self, token: str) -> Entered:

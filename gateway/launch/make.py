@@ -41,6 +41,7 @@ class WaysIn:
     launches: Launches
     sign_ins: SignIns
     patient_sign_ins: PatientSignIns
+    codes: CodeFlow
     naming: Naming
 
 
@@ -64,6 +65,7 @@ def made_ways_in(
         Launches(settings.launches, contexts, codes, naming, keys, public_url=base, transport=outside),
         SignIns(settings.sign_ins, codes, naming, public_url=base, transport=outside),
         PatientSignIns(settings.patient_sign_ins, codes, sealer, clock, public_url=base, transport=outside),
+        codes,
         naming,
     )
 

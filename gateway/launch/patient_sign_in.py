@@ -83,11 +83,11 @@ class PatientSignIns:
     async def finish(self, answer: Mapping[str, str], cookie: str) -> PatientSession:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable; CallerRefused for somebody whose identity isn't
         proven, or who is too young."""
-        pending = await self._codes.returned(answer, cookie)
+        pending = self._codes.returned(answer, cookie)
         settings, provider = self._of(pending.asked)
         code = await self._codes.code(answer, provider)
         tokens = Tokens.of(await provider.exchange(code, pending.verifier, self._returns_to))
-        id_token = await self._codes.said(tokens.id_token, settings, pending.nonce)
+        id_token = await self._codes.said(tokens.id_token, settings, pending)
         return self._session(settings, id_token, await _said(provider, tokens, id_token))
 
     def caller(self, session: PatientSession) -> Caller:

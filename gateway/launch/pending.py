@@ -1,7 +1,7 @@
 """A sign-in under way: what must be the same when the browser comes back from the authorize endpoint.
 
 It travels in a cookie of its own, sealed, so that only the browser that began it can end it, and nothing is kept here
-for a stranger who only begins. What makes it one-time is its `state`, which is burnt in the store.
+for a stranger. What makes it one-time is its `state`, which is burnt in the store once somebody has signed in.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from gateway.sealed import Sealer, Unsealable
 from gateway.store.moments import Clock
 from gateway.store.parts.sessions import KeptSession, SessionStore
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+NAME_LENGTH: Final = 43
+_NAME: Final = re.compile(rf"[A-Za-z0-9_-]{{{NAME_LENGTH}}}", re.ASCII)
 _BYTES: Final = 32
 _TAG_BYTES: Final = 15
 """A multiple of five: base32 without padding."""
@@ -147,13 +148,16 @@ class SessionsOf(Generic[Kind]):
         self._longest = timedelta(minutes=times.longest)
         self._clock = clock
 
-    async def begin(self, session: Kind, *, instead_of: str = "", until: datetime | None = None) -> Began:
+    async def begin(
+        self, session: Kind, *, name: str = "", instead_of: str = "", until: datetime | None = None
+    ) -> Began:
         """What the browser is to hold: always a new name, whatever it held before (`instead_of`, which ends).
 
-        `until` is when the sign-in itself ends, where that is sooner.
+        `name`: that of its sign-in (`CodeFlow.session_of`), where it has one. `until` is when the sign-in itself ends,
+        where that is sooner.
         """
         now = self._clock()
-        name = secrets.token_urlsafe(_BYTES)
+        name = name or secrets.token_urlsafe(_BYTES)
         session_id = self._id(name)
         ends_at = min(now + self._longest, until or now + self._longest)
         kept = KeptSession(

@@ -63,11 +63,11 @@ class SignIns:
 
     async def finish(self, answer: Mapping[str, str], cookie: str) -> Entered:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable, CallerRefused."""
-        pending = await self._codes.returned(answer, cookie)
+        pending = self._codes.returned(answer, cookie)
         settings, provider = self._of(pending.asked)
         code = await self._codes.code(answer, provider)
         tokens = Tokens.of(await provider.exchange(code, pending.verifier, self._returns_to))
-        id_token = await self._codes.said(tokens.id_token, settings, pending.nonce)
+        id_token = await self._codes.said(tokens.id_token, settings, pending)
         named = await self._naming.named(provider, settings, tokens, id_token)
         session = Session(
             system=settings.name,

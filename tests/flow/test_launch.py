@@ -358,12 +358,16 @@ async def test_a_code_that_is_put_into_another_launch_is_refused(launched: Stack
     await victim.aclose()
 
 
-async def test_a_launch_ends_once(user: Browser) -> None:
+async def test_a_launch_ends_once_and_a_second_click_where_the_first_one_did(user: Browser) -> None:
     back = await user.authorized(GP)
     held = {"Cookie": "; ".join(f"{name}={value}" for name, value in user.here.cookies.items())}
     answers = await asyncio.gather(*(user.here.get(back, headers=held) for _ in range(3)))
-    assert sorted(answer.status_code for answer in answers) == [303, 401, 401]
-    assert (await user.here.get(back, headers=held)).status_code == 401
+    assert [answer.status_code for answer in answers] == [303, 303, 303]
+    assert len({(answer.headers["location"], *answer.cookies.values()) for answer in answers}) == 1
+    user.page = answers[0].headers["location"]
+    assert (await user.view()).status_code == 200
+    assert (await user.post("/sign-out")).status_code == 200
+    assert (await user.here.get(back, headers=held)).status_code in (401, 403)
 
 
 async def test_a_launch_that_took_too_long_is_refused(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
@@ -101,8 +102,46 @@ async def test_an_answer_works_once(stack: Stack, browser: httpx2.AsyncClient) -
     answer = await stack.chosen(browser, "gp")
     cookies = dict(browser.cookies)
     assert (await browser.get(answer)).status_code == 303
+    (session,) = browser.cookies.values()
+    browser.cookies.clear()
+    assert (await browser.get(answer)).status_code == 401  # another browser
     browser.cookies.update(cookies)
-    assert (await browser.get(answer)).status_code == 401
+    assert (await browser.get(answer)).headers["location"] == "/"
+    assert session in browser.cookies.values()
+    csrf = _CSRF.search((await browser.get("/")).text)
+    assert csrf is not None
+    await browser.post("/sign-out", data={"csrf": csrf[1]})
+    browser.cookies.update(cookies)
+    assert (await browser.get(answer)).status_code in (401, 403)  # what was signed out stays so
+
+
+async def test_a_double_click_at_the_provider_ends_on_the_signed_in_page(stack: Stack) -> None:
+    async with stack.browser() as browser:
+        back = await stack.chosen(browser, "gp")
+        held = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
+        answers = await asyncio.gather(*(browser.get(back, headers=held) for _ in range(3)))
+        assert {(answer.status_code, *answer.cookies.values()) for answer in answers} == {
+            (303, *browser.cookies.values())
+        }
+        assert (await browser.get("/")).status_code == 200
+
+
+async def test_a_stranger_who_begins_and_makes_codes_up_costs_no_row(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burnt: list[str] = []
+
+    async def burn(kind: str, value: str, expires: datetime) -> bool:
+        burnt.append(kind)
+        return True
+
+    monkeypatch.setattr(stack.parts.codes._marks, "burn", burn)
+    before = (await stack.parts.store.rows(limit=5000))[-1:]
+    async with stack.browser() as stranger:
+        for _ in range(5):
+            back = httpx2.URL(await stack.chosen(stranger, "gp"))
+            assert (await stranger.get(back.copy_set_param("code", "made-up"))).status_code == 403
+    assert (burnt, (await stack.parts.store.rows(limit=5000))[-1:]) == ([], before)
 
 
 @pytest.mark.parametrize(
