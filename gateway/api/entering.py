@@ -16,6 +16,7 @@ from gateway.caller.refusals import CallerRefused
 from gateway.errors import GatewayError, NotSignedIn, TooMany
 from gateway.launch.entered import Entered
 from gateway.launch.session import PatientSessions, Sessions
+from gateway.launch.sign_in import Elsewhere
 from gateway.web.frame import Around
 
 _ANSWERS: Final = frozenset({"code", "state", "iss", "error"})
@@ -75,11 +76,14 @@ def answer_of(query: bytes) -> dict[str, str]:
     return {name: value for name, value in once(query).items() if name in _ANSWERS}
 
 
-def left(request: Request, around: Around, then: str) -> Response:
-    """The page after a session's end: what the browser still holds of its pages is cleared."""
-    response = shown(around, "signed-out.jinja", title="You are signed out", then=then)
+def left(request: Request, around: Around, then: str, elsewhere: Elsewhere | None) -> Response:
+    """The page after a session's end: what the browser still holds of its pages is cleared. `elsewhere`: the provider
+    that still holds a session of its own."""
+    response = shown(around, "signed-out.jinja", title="You are signed out", then=then, elsewhere=elsewhere)
     response.headers["Clear-Site-Data"] = '"cache"'
-    cookies_of(parts_of(request)).end_session(response)
+    cookies = cookies_of(parts_of(request))
+    cookies.end_session(response)
+    cookies.leave(response)
     return response
 
 

@@ -84,7 +84,8 @@ async def sign_out(request: Request) -> Response:
     async def answer(me: Own) -> Response:
         await me.form()
         await me.parts.patient_sessions.end(cookies_of(me.parts).session(request))
-        return left(request, OUTSIDE, SIGN_IN)
+        elsewhere = await me.parts.patient_sign_ins.elsewhere(me.resumed.session)
+        return left(request, OUTSIDE, SIGN_IN, elsewhere)
 
     return await own.page(request, answer)
 

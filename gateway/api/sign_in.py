@@ -66,6 +66,8 @@ async def callback(request: Request) -> Response:
         if error.rule in NOT_ITS_END:
             return response
     cookies.end_sign_in(response)
+    if response.headers.get("location"):
+        cookies.forget_leaving(response)
     return response
 
 
@@ -75,7 +77,7 @@ async def begin(request: Request, tag: str) -> Response:
     parts = parts_of(request)
     try:
         refuse_parameters(request, "This address takes no parameters.", "signin.parameters")
-        address, sealed = await parts.sign_ins.begin(tag)
+        address, sealed = await parts.sign_ins.begin(tag, anew=cookies_of(parts).left(request))
     except GatewayError as error:
         return await refused(request, error, "signin.refused")
     response = sent_to(address)
@@ -89,11 +91,13 @@ async def sign_out(request: Request) -> Response:
     parts = parts_of(request)
     name = cookies_of(parts).session(request)
     try:
-        await form(request, await parts.sessions.resume(name))
+        resumed = await parts.sessions.resume(name)
+        await form(request, resumed)
         await parts.sessions.end(name)
+        elsewhere = await parts.sign_ins.elsewhere(resumed.session)
     except GatewayError as error:
         return failed(request, error)
-    return left(request, NOBODY, SIGN_IN)
+    return left(request, NOBODY, SIGN_IN, elsewhere)
 
 
 def _home(_: str) -> str:

@@ -20,6 +20,8 @@ from gateway.launch.pending import LASTS
 _SESSION: Final = "connect-care-session"
 _LAUNCH: Final = "connect-care-launch"
 _SIGN_IN: Final = "connect-care-sign-in"
+_LEFT: Final = "connect-care-left"
+_LEFT_LASTS: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,18 @@ class Cookies:
     def sign_in(self, request: Request) -> str:
         """The sign-in that the browser began."""
         return request.cookies.get(self._named(_SIGN_IN), "")
+
+    def left(self, request: Request) -> bool:
+        """Whether somebody signed out in this browser, and nobody signed in since."""
+        return bool(request.cookies.get(self._named(_LEFT)))
+
+    def leave(self, response: Response) -> None:
+        """Remember that somebody signed out: it names nobody."""
+        self._set(response, _LEFT, "1", _LEFT_LASTS)
+
+    def forget_leaving(self, response: Response) -> None:
+        """Somebody signed in."""
+        self._set(response, _LEFT, "", timedelta(0))
 
     def begin_session(self, response: Response, name: str) -> None:
         """A session's cookie goes with the browser; when it ends is decided here, not there."""

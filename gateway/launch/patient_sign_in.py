@@ -28,7 +28,7 @@ from gateway.launch.provider import Provider, Tokens
 from gateway.launch.refusals import not_believed, not_offered, unclear_patient
 from gateway.launch.session import PatientSession, new_csrf
 from gateway.launch.settings import PatientSignInSettings
-from gateway.launch.sign_in import DISCOVERY, Offered
+from gateway.launch.sign_in import ANEW, DISCOVERY, Elsewhere, Offered, elsewhere
 from gateway.launch.statement import Statement
 from gateway.sealed import Sealer
 from gateway.store.moments import Clock
@@ -76,9 +76,17 @@ class PatientSignIns:
 
     async def begin(self, tag: str) -> tuple[str, str]:
         """(where the browser goes, what its cookie holds). Raises NotFound for a provider that isn't there,
-        EhrUnavailable."""
+        EhrUnavailable.
+
+        Whoever sits at a family's computer may not be who signed in there last: the provider always asks who it is.
+        Source: NHS login, "Single Sign On" (`prompt=login`), "Session management" (it offers no sign-out).
+        """
         _, provider = self._of(tag)
-        return await self._codes.begin(provider, tag, self._returns_to)
+        return await self._codes.begin(provider, tag, self._returns_to, **ANEW)
+
+    async def elsewhere(self, session: PatientSession) -> Elsewhere | None:
+        """See `gateway.launch.sign_in.elsewhere`."""
+        return await elsewhere(self._providers.values(), session.registration)
 
     async def finish(self, answer: Mapping[str, str], cookie: str) -> PatientSession:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable; CallerRefused for somebody whose identity isn't

@@ -42,13 +42,15 @@ _FORM: Final = "application/x-www-form-urlencoded"
 class Addresses:
     """Where its endpoints are (SMART App Launch 2.2, `.well-known/smart-configuration`; OpenID Connect Discovery 1.0).
 
-    `names_itself`: it promises `iss` in every answer of its authorize endpoint (RFC 9207).
+    `names_itself`: it promises `iss` in every answer of its authorize endpoint (RFC 9207). `leave`: where somebody
+    signs out at the server itself (OpenID Connect RP-Initiated Logout 1.0).
     """
 
     authorize: str
     token: str
     userinfo: str | None
     names_itself: bool
+    leave: str | None = None
 
 
 class Provider:
@@ -74,6 +76,17 @@ class Provider:
             if self._known is None or self._clock() - self._known[0] >= _FRESH:
                 self._known = (self._clock(), await self._discovered())
             return self._known[1]
+
+    async def leaving(self) -> str:
+        """Where somebody signs out at the server itself; "" where it offers none, or doesn't answer. No hint says who:
+        an ID token would stand in an address."""
+        try:
+            address = (await self.addresses()).leave
+        except EhrUnavailable:
+            return ""
+        if not address:
+            return ""
+        return f"{address}{'&' if '?' in address else '?'}{urlencode({'client_id': self.client.client_id})}"
 
     async def _discovered(self) -> Addresses:
         if self._failed is not None and self._clock() - self._failed[0] < _REST:
@@ -145,7 +158,15 @@ class Provider:
             token=self._address(document.get("token_endpoint")),
             userinfo=self._address(document["userinfo_endpoint"]) if "userinfo_endpoint" in document else None,
             names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+            leave=self._leave(document),
         )
+
+    def _leave(self, document: Mapping[str, Any]) -> str | None:
+        """Nobody is kept from signing in for a wrong address at which to sign out."""
+        try:
+            return self._address(document.get("end_session_endpoint"), query=True)
+        except EhrUnavailable:
+            return None
 
     def _address(self, value: Any, *, query: bool = False) -> str:
         try:

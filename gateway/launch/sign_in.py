@@ -18,9 +18,11 @@ from gateway.launch.naming import Naming
 from gateway.launch.provider import Provider, Tokens
 from gateway.launch.refusals import not_offered
 from gateway.launch.session import Session, new_csrf
-from gateway.launch.settings import SignInSettings
+from gateway.launch.settings import Client, SignInSettings
 
 CALLBACK: Final = "/sign-in/callback"
+ANEW: Final = {"prompt": "login"}
+"""OpenID Connect Core 1.0, section 3.1.2.1: the provider asks who it is, whoever signed in there before."""
 DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
@@ -30,6 +32,22 @@ class Offered:
 
     tag: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A provider at which somebody may still be signed in, and where they sign out there."""
+
+    name: str
+    leave: str
+
+
+async def elsewhere(providers: Iterable[tuple[Client, Provider]], registration: str) -> Elsewhere | None:
+    """The provider of a session that ends; None where it offers no way to sign out."""
+    for client, provider in providers:
+        if client.registration == registration and (leave := await provider.leaving()):
+            return Elsewhere(client.name, leave)
+    return None
 
 
 class SignIns:
@@ -56,10 +74,15 @@ class SignIns:
         """In the order of the settings."""
         return tuple(Offered(tag, settings.name) for tag, (settings, _) in self._providers.items())
 
-    async def begin(self, tag: str) -> tuple[str, str]:
-        """(where the browser goes, what its cookie holds). Raises NotFound for a provider that isn't there."""
+    async def begin(self, tag: str, *, anew: bool = False) -> tuple[str, str]:
+        """(where the browser goes, what its cookie holds). Raises NotFound for a provider that isn't there. `anew`:
+        whoever is signed in there has to sign in again."""
         _, provider = self._of(tag)
-        return await self._codes.begin(provider, tag, self._returns_to)
+        return await self._codes.begin(provider, tag, self._returns_to, **(ANEW if anew else {}))
+
+    async def elsewhere(self, session: Session) -> Elsewhere | None:
+        """See `elsewhere`."""
+        return await elsewhere(self._providers.values(), session.registration)
 
     async def finish(self, answer: Mapping[str, str], cookie: str) -> Entered:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable, CallerRefused."""

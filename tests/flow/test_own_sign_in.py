@@ -281,3 +281,9 @@ async def test_two_accounts_of_one_patient_are_told_apart_in_the_rows(stack: Sta
     accounts = {row["who"]["user_id"] for row in rows}
     assert len(accounts) == 2
     assert all(DANIEL not in str(row["who"]) for row in rows)
+
+
+async def test_a_patient_s_sign_in_always_asks_who_it_is(stack: Stack) -> None:
+    async with stack.browser() as browser:
+        begun = await browser.get("/my/sign-in/demo-patients")
+    assert httpx2.URL(begun.headers["location"]).params["prompt"] == "login"

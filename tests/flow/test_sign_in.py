@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx2
@@ -178,3 +179,34 @@ async def test_there_is_no_such_provider(browser: httpx2.AsyncClient) -> None:
 async def test_a_session_without_a_patient_opens_no_launched_page(stack: Stack) -> None:
     async with stack.signed_in("gp") as browser:
         assert (await browser.get("/viewer")).status_code == 403
+
+
+async def test_after_signing_out_the_provider_asks_who_it_is(stack: Stack) -> None:
+    async with stack.signed_in("gp") as browser:
+        begun = httpx2.URL((await browser.get("/sign-in/demo")).headers["location"])
+        assert "prompt" not in begun.params
+        csrf = _CSRF.search((await browser.get("/")).text)
+        assert csrf is not None
+        over = await browser.post("/sign-out", data={"csrf": csrf[1]})
+        assert "still be signed in" not in over.text  # the demo's provider offers no sign-out
+        begun = httpx2.URL((await browser.get("/sign-in/demo")).headers["location"])
+        assert begun.params["prompt"] == "login"
+        back = await stack.chosen(browser, "gp")
+        assert (await browser.get(back)).status_code == 303
+        assert "prompt" not in httpx2.URL((await browser.get("/sign-in/demo")).headers["location"]).params
+
+
+async def test_where_a_provider_offers_it_one_signs_out_there_too(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, provider = stack.parts.sign_ins._providers["demo"]
+    addresses = replace(await provider.addresses(), leave="https://provider.example/leave?x=1")
+    monkeypatch.setattr(provider, "_known", (provider._clock(), addresses))
+    async with stack.signed_in("gp") as browser:
+        csrf = _CSRF.search((await browser.get("/")).text)
+        assert csrf is not None
+        over = await browser.post("/sign-out", data={"csrf": csrf[1]})
+    assert 'href="https://provider.example/leave?x=1&amp;client_id=connect-care-demo"' in over.text
+    monkeypatch.setattr(provider, "_known", None)
+    monkeypatch.setattr(provider, "_failed", (provider._clock(), "down"))
+    assert await provider.leaving() == ""
