@@ -15,13 +15,14 @@ from gateway.audit.report.erased import Gone
 from gateway.audit.report.groups import Group, Numbered, grouped
 from gateway.audit.report.model import Event, Period, What
 from gateway.audit.report.moments import day_of, when
-from gateway.audit.report.told import Context, name_of, person, told
+from gateway.audit.report.told import Context, name_of, person, tells, told
 from gateway.audit.report.words import counted
 from gateway.audit.row import Kind, Row
-from gateway.desk.model import CaseKind
+from gateway.desk.model import CaseKind, CaseStatus
 
 _GRANTS: Final = frozenset({Kind.PERMISSION_GRANTED, Kind.PERMISSION_EXTENDED})
 _OPENING: Final = _GRANTS | {Kind.CASE_OPENED}
+_JUDGED: Final = frozenset({CaseStatus.JUSTIFIED.value, CaseStatus.NOT_JUSTIFIED.value})
 _CASE_ROWS: Final = frozenset({Kind.CASE_OPENED, Kind.CASE_MOVED})
 
 
@@ -41,7 +42,12 @@ def _context(rows: Sequence[Row], last_erased: int) -> Context:
     reasons = {row.permission: row.reason_code for row in rows if row.permission and row.reason_code}
     holders = {row.permission: name_of(row) for row in rows if row.permission and row.kind in _GRANTS}
     cases = {case: _kind(row) for row in rows if row.kind in _OPENING for case in row.cases}
-    return Context(reasons, holders, cases, last_erased)
+    judged = {case for row in rows if row.kind is Kind.CASE_MOVED and _judges(row) for case in row.cases}
+    return Context(reasons, holders, cases, frozenset(judged), last_erased)
+
+
+def _judges(row: Row) -> bool:
+    return row.detail.rpartition(" -> ")[2] in _JUDGED
 
 
 def _kind(row: Row) -> str:
@@ -56,14 +62,14 @@ def _event(group: Group, context: Context, proven: int, erased: Mapping[int, Gon
         return _erased(group, [erased[number] for number in group.numbers], is_proven)
     row = group.rows[0]
     parts = told(group, context)
-    to_officer = row.kind not in _CASE_ROWS and any(one.cases for one in group.rows)
+    to_officer = row.kind not in _CASE_ROWS and any(tells(one, context) for one in group.rows)
     parts["text"] = " ".join([*parts["text"].split(), *(["A privacy officer was asked to check this."] * to_officer)])
     return Event(
         number=0,
         rows=group.numbers,
         at=row.at,
         when=when(row.at),
-        who=person(row.who),
+        who=person(row.who) if parts["what"] is not What.CHECK else None,
         officer_told=to_officer,
         proven=is_proven,
         **parts,

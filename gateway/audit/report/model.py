@@ -31,6 +31,7 @@ class What(StrEnum):
     DISCLOSED = "disclosed"
     CASE_OPENED = "case-opened"
     CASE_MOVED = "case-moved"
+    CHECK = "check"
     AUDIT_READ = "audit-read"
     LINK_TESTED = "link-tested"
     ERASED = "erased"

@@ -16,6 +16,7 @@ from gateway.audit.report.words import clean, counted, listed
 from gateway.audit.row import Kind, Row, Who
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
+from gateway.desk.model import CaseKind
 
 Told = dict[str, Any]
 """The members of an Event that its rows' kind fills; `text` always, and `what`."""
@@ -27,19 +28,31 @@ _NOT_NEEDED: Final = "They did not need to ask you for this."
 _NOTHING: Final = "Nothing was shown."
 _CANNOT_SAY: Final = "We can't say if anything was shown, because later lines were erased."
 _ENDED: Final = "will not look any more. They ended what you had said yes to."
+_OWN_CHECK: Final = "We did a check of our own. It showed nothing of your record."
 _NOT_SAID: Final = "Our list does not say if you were asked."
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What other rows of the patient say: the national reason of a permission, whose it is (`Dr Ada Obi, a GP at The
-    Surgery,`), and the kind of a case, by its id. `last_erased` is the number of the patient's last row that was
-    erased."""
+    Surgery,`), and the kind of a case, by its id. `judged` are the cases of which a privacy officer has said what they
+    found. `last_erased` is the number of the patient's last row that was erased."""
 
     reasons: Mapping[str, str]
     holders: Mapping[str, str]
     cases: Mapping[str, str]
+    judged: frozenset[str] = frozenset()
     last_erased: int = 0
+
+
+def tells(row: Row, context: Context) -> bool:
+    """Whether the patient is told of the cases of that row: of a look in their best interests at once, as staff are told
+    on the page; of a suspicion once it's judged. Before that it may be wrong, and name a neighbour or a relative."""
+    is_announced = row.detail.startswith(CaseKind.BEST_INTERESTS.value)
+    return any(
+        is_announced or case in context.judged or context.cases.get(case) == CaseKind.BEST_INTERESTS
+        for case in row.cases
+    )
 
 
 def told(group: Group, context: Context) -> Told:
@@ -203,11 +216,15 @@ def _law(row: Row) -> Law:
 
 
 def _case_opened(group: Group, context: Context) -> Told:
+    if not tells(group.rows[0], context):
+        return {"what": What.CHECK, "text": _OWN_CHECK}
     return {"what": What.CASE_OPENED, "text": f"A privacy officer was asked to check {_case(group, context)}."}
 
 
 def _case_moved(group: Group, context: Context) -> Told:
     row = group.rows[0]
+    if not tells(row, context):
+        return {"what": What.CHECK, "text": _OWN_CHECK}
     before, _, after = row.detail.partition(" -> ")
     outcome = words.OUTCOMES.get(after, words.OTHER_OUTCOME)
     if before.endswith(after):

@@ -163,7 +163,6 @@ def test_sources_in_the_background_what_was_kept_back_and_staff_numbers_are_left
         ({"relationship": "attendance"}, "You were being seen there."),
         ({"basis": "best-interests", "reason_code": "other"}, "It was not an emergency, but you could not be asked."),
         ({"who": None}, "The people who run Connect Care looked at your record."),
-        ({"cases": ["c-1"]}, "A privacy officer was asked to check this."),
     ],
 )
 def test_a_look_in_words(given: dict[str, Any], told: str) -> None:
@@ -223,7 +222,8 @@ def test_what_ended_a_permission() -> None:
     ],
 )
 def test_what_a_privacy_officer_came_to(detail: str, told: str) -> None:
-    text = line(Kind.CASE_MOVED, detail=detail, who=OFFICER, cases=["c-1"]).text
+    judged = row(Kind.CASE_MOVED, detail="open -> justified", who=OFFICER, cases=["c-1"])
+    text = lines(row(Kind.CASE_MOVED, detail=detail, who=OFFICER, cases=["c-1"]), judged)[0].text
     assert text.startswith("Priya Nair, a privacy officer at Lewisham Hospital, ")
     assert text.endswith(told)
 
@@ -234,8 +234,29 @@ def test_a_case_is_named_by_the_row_that_opened_it() -> None:
         row(Kind.CASE_MOVED, detail="open -> questioned", cases=["c-1"], who=OFFICER),
     )
     assert moved.text.endswith("asked questions about a look when you could not be asked.")
-    [opened] = lines(row(Kind.CASE_OPENED, cases=["c-2"], basis="best-interests"))
+    judged = row(Kind.CASE_MOVED, detail="open -> not-justified", cases=["c-2"], who=OFFICER)
+    opened, _ = lines(row(Kind.CASE_OPENED, cases=["c-2"], basis="best-interests"), judged)
     assert opened.text == "A privacy officer was asked to check a look by somebody who may not care for you."
+
+
+def test_a_suspicion_is_told_once_it_is_judged_and_not_before() -> None:
+    rows = [
+        row(Kind.INTENT),
+        row(Kind.RELEASE, intent=1, basis="patient-agreed", cases=["c-1"]),
+        row(Kind.CASE_OPENED, cases=["c-2"]),
+        row(Kind.CASE_MOVED, detail="same-address: open -> questioned", cases=["c-1"], who=OFFICER),
+    ]
+    looked, *others = lines(*rows)
+    assert (looked.what, looked.officer_told) == (What.LOOKED, False)
+    assert {(one.what, one.who, one.text) for one in others} == {
+        (What.CHECK, None, "We did a check of our own. It showed nothing of your record.")
+    }
+    judged = row(Kind.CASE_MOVED, detail="same-address: questioned -> justified", cases=["c-1"], who=OFFICER)
+    looked, opened, questioned, told = lines(*rows, judged)
+    assert looked.text.endswith("A privacy officer was asked to check this.")
+    assert opened.what is What.CHECK
+    assert questioned.text.endswith("asked questions about a look by somebody who lives where you live.")
+    assert told.text.endswith("They found that it was right.")
 
 
 @pytest.mark.parametrize(
