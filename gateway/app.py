@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -201,7 +202,13 @@ def _join(
         permissions=granted,
         consents=Consents(store, sealer, journal, may, now),
         audit=AuditReader(store, sealer, journal, may),
-        reports=Reports(ReportMaker(store, sealer, checkpointer.public, now), journal, may, checkpointer.checkpoint),
+        reports=Reports(
+            ReportMaker(store, sealer, checkpointer.public, now),
+            journal,
+            may,
+            checkpointer.checkpoint,
+            timedelta(seconds=settings.checkpoint_seconds),
+        ),
         explainer=Explainer(store, sealer, policy),
         policies=KeptPolicies(store, policy),
         events=events,

@@ -26,7 +26,7 @@ async def looks(request: Request) -> Response:
     """Who looked, by person and place, and what happened, newest first."""
 
     async def answer(me: Own) -> Response:
-        told = await asyncio.to_thread(told_looks, await _report(me))
+        told = await asyncio.to_thread(told_looks, await _report(me, is_page=True))
         return me.shown("own-looks.jinja", title="Who looked at my record", told=told, letter=LETTER, files=FILES)
 
     return await own.page(request, answer)
@@ -37,7 +37,7 @@ async def letter(request: Request) -> Response:
     """All of it, to print."""
 
     async def answer(me: Own) -> Response:
-        told = await asyncio.to_thread(told_looks, await _report(me), None)
+        told = await asyncio.to_thread(told_looks, await _report(me, is_page=True), None)
         return me.shown("own-letter.jinja", title="Who looked at your record", told=told, back=LOOKS)
 
     return await own.page(request, answer)
@@ -55,6 +55,6 @@ async def file(request: Request, form: str) -> Response:
     return await own.page(request, answer)
 
 
-async def _report(me: Own) -> Report:
-    """Made anew each time: that it was read stands in it."""
-    return await me.parts.reports.make(me.caller, me.nhs_number, _ALL, me.request_id, door=me.door)
+async def _report(me: Own, *, is_page: bool = False) -> Report:
+    """Made anew each time: that it was read stands in it. Only what is kept as a proof has all of it signed first."""
+    return await me.parts.reports.make(me.caller, me.nhs_number, _ALL, me.request_id, door=me.door, is_page=is_page)

@@ -22,6 +22,7 @@ from connectors.sdk.nhs_number import is_nhs_number
 from gateway.caller.model import Caller
 from gateway.caller.patients import SignedIn, known_patient, patient_caller
 from gateway.caller.refusals import CallerRefused
+from gateway.errors import NotSignedIn
 from gateway.launch.code_flow import CodeFlow
 from gateway.launch.naming import said_at_userinfo
 from gateway.launch.provider import Provider, Tokens
@@ -45,6 +46,14 @@ _NOT_PROVEN: Final = (
 _TOO_YOUNG: Final = (
     "You are too young to use these pages by yourself. Ask a parent or carer to talk to your GP practice with you."
 )
+
+
+class UnclearPatient(CallerRefused):
+    """Somebody proved who they are, and the provider doesn't tell in a way that can be used who that is: a row of the
+    account, about no patient."""
+
+    status = 401
+    code = "login"
 
 
 class PatientSignIns:
@@ -117,11 +126,11 @@ class PatientSignIns:
         known = known_patient(_signed_in(settings, account, proofing, token_id))
         if proofing != settings.proofing or not _is_of(settings.proofing, token):
             raise CallerRefused(_NOT_PROVEN, rule="signin.not-proven", known=known)
-        nhs_number = _short(said, "nhs_number")
-        if not is_nhs_number(nhs_number):
-            raise unclear_patient("nhs_number is no NHS number")
-        today = self._clock().astimezone(_LOCAL).date()
-        if _age(_short(said, "birthdate"), today) < settings.youngest:
+        try:
+            nhs_number, age = _identity(said, self._clock().astimezone(_LOCAL).date())
+        except NotSignedIn as error:
+            raise UnclearPatient(error.told, rule=error.rule, known=known, detail=error.detail) from error
+        if age < settings.youngest:
             raise CallerRefused(_TOO_YOUNG, rule="signin.too-young", known=known)
         return PatientSession(
             system=settings.name,
@@ -166,6 +175,14 @@ def _is_of(proofing: str, id_token: Statement) -> bool:
         return True
     components = set(_short(id_token.claims, "vot").split("."))
     return proofing in components and bool(components - {proofing, _ONE_FACTOR})
+
+
+def _identity(said: Mapping[str, Any], today: date) -> tuple[str, int]:
+    """(NHS number, age). Raises NotSignedIn."""
+    nhs_number = _short(said, "nhs_number")
+    if not is_nhs_number(nhs_number):
+        raise unclear_patient("nhs_number is no NHS number")
+    return nhs_number, _age(_short(said, "birthdate"), today)
 
 
 def _short(said: Mapping[str, Any], name: str) -> str:

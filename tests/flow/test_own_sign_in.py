@@ -108,6 +108,11 @@ async def test_what_the_provider_says_in_any_other_way_lets_nobody_in(
     assert refused.status_code == status, refused.text
     assert "Go to the start" in refused.text or "Sign in" in refused.text
     assert (await browser.get("/my")).headers["location"] == "/my/sign-in"
+    written = [kept.row for kept in await stack.parts.store.rows(request_id=refused.headers["X-Request-ID"])]
+    is_proven = not {"sub", "identity_proofing_level"} & said.keys()
+    assert [(row.kind, row.patient, row.status) for row in written] == (
+        [(Kind.REFUSAL, None, status)] if is_proven or status == 403 else []
+    )
 
 
 def _without(claims: Callable[..., dict[str, Any]], name: str) -> Callable[..., dict[str, Any]]:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway import log
 from gateway.audit.checkpoints import LogForked
 from gateway.audit.journal import Journal
-from gateway.audit.log.checkpoint import NotSigned
+from gateway.audit.log.checkpoint import NotSigned, open_note
 from gateway.audit.log.notary import NoSignature
 from gateway.audit.log.patient_map import MapDamaged
 from gateway.audit.log.signer import SignerAhead
@@ -33,17 +33,29 @@ _STEPS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """The reports of one gateway. `checkpoint` signs what isn't signed yet, and says whether there was any."""
+    """The reports of one gateway. `checkpoint` signs what isn't signed yet, and says whether there was any; one that is
+    younger than `fresh` is new enough for a page."""
 
     maker: ReportMaker
     journal: Journal
     may: May
     checkpoint: Callable[[], Awaitable[bool]]
+    fresh: timedelta = timedelta(0)
 
     async def make(
-        self, caller: Caller, nhs_number: str, period: Period, request_id: str, *, door: str = DOOR
+        self,
+        caller: Caller,
+        nhs_number: str,
+        period: Period,
+        request_id: str,
+        *,
+        door: str = DOOR,
+        is_page: bool = False,
     ) -> Report:
         """The report, whose last line says that it was made, by whom. That row is on the disk before anything is read.
+
+        `is_page`: nobody keeps it as a proof. Whoever loads their page again and again has nothing signed then: lines
+        that are newer than a checkpoint of just now stand there all the same, as not proven yet.
 
         Raises Refusal, BadRequest for a wrong NHS number or a period in which nothing can be, and NotProven where the
         journal can't be proven.
@@ -54,13 +66,23 @@ class Reports:
         row = self.journal.row(
             Kind.AUDIT_READ, caller, request_id, door, nhs_number=patient, subject=f"access report{_said(period)}"
         )
-        await self._sign_up_to(await self.journal.append(row))
+        seq = await self.journal.append(row)
+        if not (is_page and await self._is_fresh()):
+            await self._sign_up_to(seq)
         try:
             return await self.maker.make(patient, period)
         except NotProven:
             # Rows may just have been erased: the row that says so is proven by the next checkpoint.
             await self._sign_up_to(await self.maker.store.log_size())
             return await self.maker.make(patient, period)
+
+    async def _is_fresh(self) -> bool:
+        """Whether a checkpoint was just signed. Raises NotProven where the newest isn't ours."""
+        kept = await self.maker.store.newest_checkpoint()
+        try:
+            return kept is not None and self.maker.clock() - open_note(kept.note, self.maker.public).at < self.fresh
+        except NotSigned as error:
+            raise NotProven(str(error)) from error
 
     async def _sign_up_to(self, seq: int) -> None:
         """Have all rows up to this one signed. Where nobody signs now, the report says what isn't proven yet; where the

@@ -46,8 +46,8 @@ class Context:
 
 
 def tells(row: Row, context: Context) -> bool:
-    """Whether the patient is told of the cases of that row: of a look in their best interests at once, as staff are told
-    on the page; of a suspicion once it's judged. Before that it may be wrong, and name a neighbour or a relative."""
+    """Whether the patient is told of the cases of that row: at once of a look in their best interests, as staff know;
+    of a suspicion once it's judged. Before that it may be wrong, and name a neighbour or a relative."""
     is_announced = row.detail.startswith(CaseKind.BEST_INTERESTS.value)
     return any(
         is_announced or case in context.judged or context.cases.get(case) == CaseKind.BEST_INTERESTS

@@ -159,6 +159,18 @@ async def test_a_journal_that_was_forked_makes_no_report_and_one_that_nobody_sig
             await reports._sign_up_to(3)
 
 
+async def test_a_page_has_nothing_signed_while_a_checkpoint_is_fresh() -> None:
+    world = await signed(PATIENT)
+    reports = Reports(world.maker, None, None, None, timedelta(seconds=10))  # type: ignore[arg-type]
+    at = open_note(world.notes[-1].note, KEY.public).at
+    for seconds, is_fresh in ((0, True), (9.9, True), (10, False)):
+        world.now = at + timedelta(seconds=seconds)
+        assert await reports._is_fresh() is is_fresh
+    stranger = dataclasses.replace(world.maker, public=SigningKey.new("elsewhere").public)
+    with pytest.raises(NotProven):
+        await dataclasses.replace(reports, maker=stranger)._is_fresh()
+
+
 async def test_a_report_waits_for_as_many_checkpoints_as_it_takes() -> None:
     world, calls = await signed(PATIENT), 0
 
