@@ -136,21 +136,21 @@ async def test_the_page_s_own_clock_ends_it(
     world: World, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the gateway can't be reached, and nobody comes back to the window."""
-    async with served(tmp_path_factory.mktemp("short"), canaries=False, sessions={"idle": 0.1}) as short:
+    async with served(tmp_path_factory.mktemp("short"), canaries=False, sessions={"idle": 0.25}) as short:
         await short.stack.agree(GRACE)
         async with short.screen("gp") as screen:
             await find(screen, GRACE)
             await screen.page.route("**/standing/**", lambda route: route.abort())
-            await expect(screen.page.get_by_role("heading", name=SIGNED_OUT)).to_be_focused(timeout=30_000)
+            await expect(screen.page.get_by_role("heading", name=SIGNED_OUT)).to_be_focused(timeout=60_000)
             assert "ADEBAYO" not in await screen.page.inner_text("body")
 
 
 async def test_without_scripts_a_page_goes_where_nothing_is_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async with served(tmp_path_factory.mktemp("plain"), canaries=False, sessions={"idle": 0.1}) as short:
+    async with served(tmp_path_factory.mktemp("plain"), canaries=False, sessions={"idle": 0.25}) as short:
         await short.stack.agree(GRACE)
         async with short.screen("gp", java_script_enabled=False) as screen:
             await find(screen, GRACE, waits=False)
-            await screen.page.get_by_role("heading", name="This page was closed").wait_for()
+            await screen.page.get_by_role("heading", name="This page was closed").wait_for(timeout=60_000)
             assert screen.page.url.endswith("/session")
             assert await short.stack.rows(GRACE)
 
