@@ -7,6 +7,7 @@ in either place, stops start-up: a misspelt one would otherwise be a rule that s
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -37,6 +38,7 @@ from gateway.launch.settings import (
 from gateway.origin import is_origin
 
 _PREFIX: Final = "CONNECTCARE_"
+_CONTACT: Final = re.compile(r"(mailto:[!-~]+@[!-~]+|https://[!-~]+|tel:\+?[0-9().-]+)", re.ASCII)
 _HERE: Final = Path(gateway.__file__).resolve().parent.parent
 
 
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
     `checkpoint_signer`, whose key is in `checkpoint_public`.
     `kernel` is what reads FHIR: `native` code, which must be built, `python`, or `auto`: native where it is built.
+    `security_contact` is whom to tell of a security hole, as a mailto:, https: or tel: address (RFC 9116).
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
@@ -109,6 +112,7 @@ class Settings(BaseSettings):
     audit_sink: Path | None = None
     audit_repository: AuditRepository | None = None
     kernel: Choice = "auto"
+    security_contact: str | None = None
 
     @field_validator("cors_origins")
     @classmethod
@@ -140,6 +144,14 @@ class Settings(BaseSettings):
         if parts.password or "password" in parse_qs(parts.query):
             raise ValueError("the password doesn't belong here. Give database_password_file, or a PGPASSFILE")
         return url
+
+    @field_validator("security_contact")
+    @classmethod
+    def _is_contact(cls, address: str | None) -> str | None:
+        """It becomes a line of a file: without the check, text behind a line break would be further fields of it."""
+        if address is not None and not _CONTACT.fullmatch(address):
+            raise ValueError("give one address: mailto:security@organisation.example, https://… or tel:+44…")
+        return address
 
     @property
     def is_demo(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
-    for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("connectors/**/*.md")]
+    for path in [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("connectors/**/*.md")]
     if ".venv" not in path.parts
 )
 PLACES = ("gateway", "connectors", "policies", "tests", "docs", "openapi", "deploy")
