@@ -152,8 +152,9 @@ class TestGranting:
         self, permissions: Permissions, store: SqlStore
     ) -> None:
         made = await grant(permissions, basis=Basis.BEST_INTERESTS, reason=COLLAPSED)
-        [(_, file)] = await store.cases()
-        case = file.case
+        cases = [file.case for _, file in await store.cases()]
+        assert len(cases) == 1
+        case = cases[0]
         assert (case.kind, case.permission, case.patient) == (CaseKind.BEST_INTERESTS, made.id, made.patient)
         assert (case.caller, case.name, case.opened_at) == (ASHA.key, ASHA.name, NOON)
         [kept] = await store.rows()
