@@ -9,7 +9,7 @@ KERNEL := $(VENV)/.kernel
 # Many tests start the gateway as a process: without compiled files each start takes seconds longer.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check bench shots openapi evidence vendor lock clean
+.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check controls sbom bench shots openapi evidence vendor lock clean
 
 setup: $(STAMP) $(KERNEL)
 
@@ -56,6 +56,15 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.contract.drift
+	$(BIN)/python -m tests.documents
+
+# Controls of docs/assurance are taken out of a copy, one by one: their tests must fail. Part of the slow suites too.
+controls: setup
+	$(BIN)/python -m tests.removal
+
+# All that a gateway consists of, with licences, as CycloneDX: build/sbom/connect-care.cdx.json.
+sbom: setup
+	$(BIN)/python -m deploy.sbom
 
 bench: setup
 	$(BIN)/python -m tests.bench
