@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urljoin
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
@@ -34,11 +35,12 @@ async def security_txt(request: Request) -> PlainTextResponse:
 
 
 def security_text(contact: str, public_url: str, now: datetime) -> str:
-    """The file's lines. RFC 9116, section 2.5: Contact and Expires are required; Canonical says where the file is."""
+    """The file's lines. RFC 9116, section 2.5: Contact and Expires are required. Canonical says where the file is: at
+    the root of the host, whatever path the gateway has there (section 3)."""
     fields = {
         "Contact": contact,
         "Expires": f"{(now + LASTS).replace(microsecond=0).isoformat().removesuffix('+00:00')}Z",
         "Preferred-Languages": "en",
-        "Canonical": public_url.rstrip("/") + PATH,
+        "Canonical": urljoin(public_url, PATH),
     }
     return "".join(f"{name}: {value}\n" for name, value in fields.items())

@@ -39,7 +39,7 @@ async def test_where_nobody_is_named_there_is_no_file(tmp_path: Path) -> None:
 
 
 def test_each_line_is_a_field_of_the_standard() -> None:
-    text = security_text("https://connectcare.example/report", "https://connectcare.example/", NOW)
+    text = security_text("https://connectcare.example/report", "https://connectcare.example/care", NOW)
     assert text.splitlines() == [
         "Contact: https://connectcare.example/report",
         "Expires: 2026-05-31T09:30:15Z",
