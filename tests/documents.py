@@ -1,9 +1,9 @@
 """Documents that name tests, held to them: `python -m tests.documents`.
 
 A document names a test as `tests/flow/test_record.py::test_one_bad_source_never_costs_the_others` in backticks. Such a
-test must exist, be one that pytest collects, and run: none that is skipped whatever happens, and none of those that no
-`make` target of CI runs. What is decided is read from the files with `ast`; `tests/contract/test_documents.py` has
-pytest itself collect them too.
+test must exist, be one that pytest collects, and run: none that is skipped whatever happens, none that needs data which
+are no part of the project, and none of those that no `make` target of CI runs. What is decided is read from the files
+with `ast`; `tests/contract/test_documents.py` has pytest itself collect them too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 COLUMN: Final = "Test"
 NOT_IN_CI: Final = ("tests/real/",)
 """What `make test-all` leaves out: nothing may rest on it."""
+TOOLS: Final = ("CHROMIUM", "kernel", "shutil.which")
+"""What a test may need of a machine: a browser, the native kernel, a command. CI has them."""
+OUTSIDE: Final = "shared_data"
+"""The fixture of payloads that are no part of the project."""
 
 _NAMED: Final = re.compile(r"`(tests/[\w/.]+\.py)::(\w+)`")
+_NAMED_SOMEHOW: Final = re.compile(r"tests/[\w/.]+\.py::")
 _CELLS: Final = re.compile(r"(?<!\\)\|")
 _RULE: Final = re.compile(r"[\s:|-]+")
 
@@ -73,12 +78,22 @@ def fault(test: Named, root: Path = ROOT) -> str:
     if not Path(test.file).name.startswith("test_"):
         return f"{test}: pytest collects nothing from this file"
     module = _parsed(root / test.file)
-    if _skips_all(module):
+    marks = _marks_of_all(module)
+    if any(map(_is_skip, marks)):
         return f"{test}: the whole file is skipped"
     found = [each for _, each in _tests(module) if each.name == test.test]
     if not found:
         return f"{test}: there is no such test"
-    return f"{test} is skipped, whatever happens" if any(map(_is_skipped, found)) else ""
+    if any(map(_is_skipped, found)):
+        return f"{test} is skipped, whatever happens"
+    needs = [
+        mark
+        for each in found
+        for mark in (*marks, *each.decorator_list)
+        if _needs_something_else(_meant(mark, module, root))
+    ]
+    asks = any(argument.arg == OUTSIDE for each in found for argument in each.args.args)
+    return f"{test} needs what is no part of the project" if needs or asks else ""
 
 
 def nodes(test: Named, root: Path = ROOT) -> list[str]:
@@ -97,6 +112,8 @@ def faults(root: Path = ROOT) -> list[str]:
         text = document.read_text(encoding="utf-8")
         where = document.relative_to(root)
         found += [f"{where}: {said}" for said in dict.fromkeys(fault(test, root) for test in named(text)) if said]
+        if odd := len(_NAMED_SOMEHOW.findall(text)) - len(named(text)):
+            found.append(f"{where}: {odd} tests are named in another way than `file::test`")
         try:
             bare = [row for row in rows(text) if not named(row[COLUMN]) and not row[COLUMN].startswith("none: ")]
         except ValueError as error:
@@ -122,13 +139,34 @@ def _tests(module: ast.Module) -> Iterator[tuple[list[str], _Test]]:
         yield from ((within, each) for each in inside if isinstance(each, _Test) and each.name.startswith("test_"))
 
 
-def _skips_all(module: ast.Module) -> bool:
-    return any(
-        isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
-        and _is_skip(node.value)
+def _marks_of_all(module: ast.Module) -> list[ast.expr]:
+    """What stands in `pytestmark`, by itself or in a list."""
+    values = [
+        node.value
         for node in module.body
-    )
+        if isinstance(node, ast.Assign) and any(ast.unparse(target) == "pytestmark" for target in node.targets)
+    ]
+    return [mark for value in values for mark in (value.elts if isinstance(value, ast.List) else [value])]
+
+
+def _meant(mark: ast.expr, module: ast.Module, root: Path) -> ast.expr:
+    """What a mark's name stands for, in its own module or in the one of ours that it is imported from."""
+    if not isinstance(mark, ast.Name):
+        return mark
+    for node in module.body:
+        if isinstance(node, ast.Assign) and any(ast.unparse(target) == mark.id for target in node.targets):
+            return node.value
+        if isinstance(node, ast.ImportFrom) and any(name.name == mark.id for name in node.names):
+            file = root / f"{(node.module or '').replace('.', '/')}.py"
+            return _meant(mark, _parsed(file), root) if file.is_file() else mark
+    return mark
+
+
+def _needs_something_else(mark: ast.expr) -> bool:
+    """A condition, or a name that can't be told to be none, which isn't about a tool."""
+    text = ast.unparse(mark)
+    is_condition = text.startswith("pytest.mark.skipif") or isinstance(mark, ast.Name)
+    return is_condition and not any(tool in text for tool in TOOLS)
 
 
 def _is_skipped(test: _Test) -> bool:
@@ -143,9 +181,7 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def _is_skip(node: ast.expr) -> bool:
-    """`pytest.mark.skip(…)`, `pytest.skip(…)`, or a list that has one; `skipif` depends on the machine."""
-    if isinstance(node, ast.List):
-        return any(map(_is_skip, node.elts))
+    """`pytest.mark.skip`, called or not, or `pytest.skip(…)`."""
     called = node.func if isinstance(node, ast.Call) else node
     return ast.unparse(called) in ("pytest.mark.skip", "pytest.skip")
 

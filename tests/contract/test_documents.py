@@ -22,6 +22,7 @@ SECTIONS = {
 }  # fmt: skip
 """How many requirements each section of the four chapters has in ASVS 5.0.0."""
 
+OUTSIDE = "needs what is no part of the project"
 Write = Callable[[str, str], Named]
 
 
@@ -61,7 +62,13 @@ def write(tmp_path: Path) -> Write:
     [
         ("test_a.py", "def test_it():\n    assert True\n", ""),
         ("test_a.py", "class TestIt:\n    async def test_it(self):\n        assert True\n", ""),
-        ("test_a.py", "@pytest.mark.skipif(x, reason='y')\ndef test_it():\n    assert True\n", ""),
+        ("test_a.py", "@pytest.mark.skipif(CHROMIUM is None, reason='y')\ndef test_it():\n    assert True\n", ""),
+        ("test_a.py", "@needs_kernel\n@pytest.mark.slow\ndef test_it():\n    assert True\n", ""),
+        ("test_a.py", "@pytest.mark.skipif(x, reason='y')\ndef test_it():\n    ...\n", OUTSIDE),
+        ("test_a.py", "pytestmark = NEEDS_DATA\ndef test_it():\n    ...\n", OUTSIDE),
+        ("test_a.py", "WAYS = pytest.mark.parametrize('x', [1])\n@WAYS\ndef test_it(x):\n    assert x\n", ""),
+        ("test_a.py", "from tests.marks_ import WHERE\n@WHERE\ndef test_it():\n    ...\n", OUTSIDE),
+        ("test_a.py", "def test_it(shared_data):\n    ...\n", OUTSIDE),
         ("test_a.py", "def test_it():\n    if x:\n        pytest.skip('no network')\n    assert True\n", ""),
         ("test_a.py", "def test_other():\n    assert True\n", "there is no such test"),
         ("test_a.py", "class Kept:\n    def test_it(self):\n        assert True\n", "there is no such test"),
@@ -74,6 +81,7 @@ def write(tmp_path: Path) -> Write:
     ],
 )
 def test_what_proves_nothing_is_found(tmp_path: Path, write: Write, name: str, text: str, said: str) -> None:
+    write("marks_.py", "WHERE = pytest.mark.skipif(not FILES, reason='they are elsewhere')\n")
     found = fault(write(name, text), tmp_path)
     assert found.endswith(said)
     assert bool(found) is bool(said)
@@ -97,6 +105,8 @@ def test_a_row_without_a_test_says_why(tmp_path: Path) -> None:
     ]
     (tmp_path / "docs" / "log.md").write_text(head + "| 1 | two | many | cells |\n")
     assert "a row has 4 cells where the head has 3" in faults(tmp_path)[0]
+    (tmp_path / "docs" / "log.md").write_text("`tests/test_a.py::test_it[gp]`, tests/test_a.py::TestIt::test_it\n")
+    assert faults(tmp_path) == ["docs/log.md: 2 tests are named in another way than `file::test`"]
 
 
 def test_the_command_says_what_it_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
