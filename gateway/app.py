@@ -77,6 +77,7 @@ from gateway.desk.alerts import Alerts
 from gateway.desk.follow_up import FollowUp
 from gateway.desk.officer import Desk
 from gateway.desk.volume import Volume
+from gateway.ending import Drain
 from gateway.errors import GatewayError
 from gateway.explain.explain import Explainer
 from gateway.fair_use.count import Counts
@@ -273,6 +274,7 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
             await close(parts)
 
     names = names_of(settings.public_url, settings.allowed_hosts, loopback=settings.is_demo)
+    drain = Drain(settings.drains_for)
     known_hosts = Middleware(KnownHosts, public_url=settings.public_url, names=names)
     app = FastAPI(
         title="Connect Care",
@@ -283,13 +285,14 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         middleware=[
-            Middleware(CommonHeaders),
+            Middleware(CommonHeaders, drain=drain),
             Middleware(AskedAs),
             known_hosts,
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
             Middleware(Faults),
         ],
     )
+    app.state.drain = drain
     for router in (
         health.router,
         choices.router,

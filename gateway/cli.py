@@ -1,4 +1,4 @@
-"""`connectcare`: serve, demo, policy, keys, connector, choice, audit, openapi."""
+"""`connectcare`: serve, migrate, demo, policy, keys, connector, choice, audit, openapi."""
 
 from __future__ import annotations
 
@@ -82,6 +82,16 @@ def serve(
     from gateway.settings import load_settings
 
     run(load_settings(config), host=host, port=port, workers=workers, unix_socket=socket)
+
+
+@app.command()
+def migrate(config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None) -> None:
+    """Bring the store to this version's schema, and end. A gateway that starts does the same by itself."""
+    from gateway.settings import load_settings
+    from gateway.store.open import open_for_writing
+
+    asyncio.run(open_for_writing(load_settings(config)).aclose())
+    typer.echo("The store has this version's schema.")
 
 
 @demo.callback()

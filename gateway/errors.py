@@ -20,6 +20,8 @@
     ├── NotProven                   503  transient      try again in a minute (gateway.audit.report.make)
     ├── CutShort                    499  incomplete     nobody is there to do anything: they went away
     ├── NobodyAnswered              503  transient      try again after `retry_after` seconds
+    ├── Busy                        503  transient      try again after a few seconds
+    ├── Leaving                     503  transient      ask another process of the gateway's
     └── AuditUnavailable            503  exception      the journal can't be written: no data leaves
 
 Each carries two texts: `told` (for the caller: says what to do, holds no identifier; NumberReplaced alone names the
@@ -219,6 +221,17 @@ class Busy(GatewayError):
             "Connect Care has more to do than it can at the moment, and has asked nobody yet. Try again shortly.",
             rule="gateway.busy",
         )
+        self.headers["Retry-After"] = "5"
+
+
+class Leaving(GatewayError):
+    """This process is about to end. It answers whoever asks, and should be asked no more."""
+
+    status = 503
+    code = "transient"
+
+    def __init__(self) -> None:
+        super().__init__("This gateway is being stopped. Ask another one, or the next.", rule="gateway.leaving")
         self.headers["Retry-After"] = "5"
 
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from connectors.sdk.nhs_number import is_nhs_number
+from gateway.closed import is_open_to_others
 
 _ODS_DIGITS: Final = " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ODS_LENGTH: Final = 6
@@ -58,7 +59,7 @@ def load_master_key(path: Path, *, closed: bool = False) -> bytes:
     """
     try:
         with path.open() as file:
-            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+            open_to_others = is_open_to_others(os.fstat(file.fileno()))
             key = bytes.fromhex(file.read().strip())
     except OSError as error:
         raise ValueError(

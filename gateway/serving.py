@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway import log, startup
 from gateway.app import assemble, create_app
+from gateway.ending import Drained, leave
 from gateway.lifetime import close
 from gateway.outside import Outside
 from gateway.settings import Settings, SettingsError
@@ -24,6 +26,9 @@ from gateway.settings import Settings, SettingsError
 _LONGEST_SILENCE: Final = 60
 """Seconds in which a worker needn't answer its supervisor: a busy machine takes some to start one, and one that stands
 still for a while must not be killed with its answers half sent."""
+_KEPT_SECONDS: Final = 75
+"""Seconds that an idle connection is kept: longer than the proxies in front keep theirs (`deploy/proxy`: 60), so that
+none of them sends a request into a connection that is closed at that moment."""
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, unix_socket: Path | None = None) -> None:
@@ -52,8 +57,10 @@ def _shared_out(settings: Settings, workers: int) -> Settings:
 
 def _serve_alone(settings: Settings, host: str, port: int, unix_socket: Path | None) -> None:
     gateway = create_app(settings)
+    config = _config(Drained(gateway, gateway.state.drain), settings, host, port)
+    signal.signal(signal.SIGTERM, leave)
     with startup.explained(gateway):
-        uvicorn.Server(_config(gateway, host, port)).run(sockets=[_bound(unix_socket)] if unix_socket else None)
+        uvicorn.Server(config).run(sockets=[_bound(unix_socket)] if unix_socket else None)
 
 
 def _bound(unix_socket: Path) -> socket.socket:
@@ -87,7 +94,13 @@ def _serve_together(settings: Settings, host: str, port: int, workers: int, unix
     found out before, and told once."""
     asyncio.run(_rehearse(settings))
     config = _config(
-        Worker(settings), host, port, factory=True, workers=workers, timeout_worker_healthcheck=_LONGEST_SILENCE
+        Worker(settings),
+        settings,
+        host,
+        port,
+        factory=True,
+        workers=workers,
+        timeout_worker_healthcheck=_LONGEST_SILENCE,
     )
     supervisor = Supervisor(config, [_bound(unix_socket) if unix_socket else config.bind_socket()])
     supervisor.run()
@@ -95,7 +108,7 @@ def _serve_together(settings: Settings, host: str, port: int, workers: int, unix
         raise SystemExit(1)
 
 
-def _config(app: Any, host: str, port: int, **more: Any) -> uvicorn.Config:
+def _config(app: Any, settings: Settings, host: str, port: int, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,
@@ -104,6 +117,8 @@ def _config(app: Any, host: str, port: int, **more: Any) -> uvicorn.Config:
         http="httptools",
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_KEPT_SECONDS,
+        timeout_graceful_shutdown=settings.finish_seconds,
         **log.UVICORN,
         **more,
     )
@@ -134,6 +149,7 @@ class Worker:
     def __call__(self) -> ASGIApp:
         log.setup(production=not self.settings.is_demo)
         gateway = create_app(self.settings)
+        drained = Drained(gateway, gateway.state.drain)
 
         async def told(scope: Scope, receive: Receive, send: Send) -> None:
             async def telling(message: Message) -> None:
@@ -141,6 +157,6 @@ class Worker:
                     print(gateway.state.startup_error, file=sys.stderr, flush=True)  # noqa: T201
                 await send(message)
 
-            await gateway(scope, receive, telling if scope["type"] == "lifespan" else send)
+            await drained(scope, receive, telling if scope["type"] == "lifespan" else send)
 
         return told

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     `checkpoint_signer`, whose key is in `checkpoint_public`.
     `kernel` is what reads FHIR: `native` code, which must be built, `python`, or `auto`: native where it is built.
     `security_contact` is whom to tell of a security hole, as a mailto:, https: or tel: address (RFC 9116).
+    A gateway that is told to end goes on answering for `drain_seconds`, and what is under way then has
+    `finish_seconds`.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
@@ -113,6 +115,8 @@ class Settings(BaseSettings):
     audit_repository: AuditRepository | None = None
     kernel: Choice = "auto"
     security_contact: str | None = None
+    drain_seconds: float | None = Field(default=None, ge=0, le=300)
+    finish_seconds: int = Field(default=30, ge=1, le=600)
 
     @field_validator("cors_origins")
     @classmethod
@@ -157,6 +161,11 @@ class Settings(BaseSettings):
     def is_demo(self) -> bool:
         """True where demo parts are allowed."""
         return self.profile == "demo"
+
+    @property
+    def drains_for(self) -> float:
+        """How long a gateway that was told to end goes on answering: as long as a balancer takes to notice."""
+        return (0.0 if self.is_demo else 5.0) if self.drain_seconds is None else self.drain_seconds
 
     @property
     def floors(self) -> Floors:

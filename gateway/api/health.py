@@ -12,7 +12,7 @@ from gateway.api.door import opened, parts_of
 from gateway.caller.model import Caller
 from gateway.choice.may import READ_AUDIT, SEE_SOURCES, allowed, demand
 from gateway.contracts.answers import refusals
-from gateway.errors import AuditUnavailable
+from gateway.errors import AuditUnavailable, Leaving
 from gateway.parts import Parts
 from gateway.shadow.watch import Shadow
 from gateway.sources import SourceState
@@ -30,7 +30,9 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses=refusals([503]))
 async def readyz(request: Request) -> dict[str, str]:
-    """The journal can be written. Without it nothing can be shown, so no traffic should come here."""
+    """The journal can be written, and this process goes on. Without either no traffic should come here."""
+    if request.app.state.drain.begun:
+        raise Leaving
     if not await parts_of(request).store.ready():
         raise AuditUnavailable("the store is not ready")
     return {"status": "ready"}

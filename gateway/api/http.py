@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.caller.presented import Presented
+from gateway.ending import Drain
 from gateway.errors import BadRequest, TooLarge, WrongMediaType
 
 _ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII)
@@ -26,10 +27,12 @@ M = TypeVar("M", bound=BaseModel)
 
 class CommonHeaders:
     """Pure ASGI middleware: `X-Request-ID` echoed or minted, `X-Correlation-ID` echoed, nothing may be cached (but by
-    an answer that says otherwise: the pages' own files)."""
+    an answer that says otherwise: the pages' own files); and once the process is about to end, the connection ends with
+    its answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
         self._app = app
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +52,8 @@ class CommonHeaders:
                 answer.setdefault("Cache-Control", "no-store")
                 answer.add_vary_header("Authorization")
                 answer["X-Content-Type-Options"] = "nosniff"
+                if self._drain.begun:
+                    answer["Connection"] = "close"
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -13,8 +13,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 import uvicorn
 
@@ -22,6 +21,7 @@ from gateway import log
 from gateway.demo.identity import DEMO_PATH, Demo, serving
 from gateway.demo.patients import DemoPatient, PatientDemo, read_patients
 from gateway.demo.state import write_state
+from gateway.ending import leave
 
 _HOST: Final = "127.0.0.1"
 _LOOK_SECONDS: Final = 0.25
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     log.setup(production=False)
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, _end)
+        signal.signal(each, leave)
     serve(asked.port, asked.state, asked.audience, read_patients(asked.patients), parent=os.getppid())
 
 
@@ -70,8 +70,3 @@ async def _stop_when_orphaned(server: uvicorn.Server, parent: int) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110 (nothing announces that a parent has ended)
         await asyncio.sleep(_LOOK_SECONDS)
     server.should_exit = True
-
-
-def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """uvicorn raises the signal that stopped it once more when it is done; the default would skip our clearing up."""
-    raise SystemExit(0)

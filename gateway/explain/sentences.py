@@ -61,6 +61,7 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "Where it exists: a role, permission or scope under which the policy shows it.",
     ),
     "fault": ("The gateway itself failed.", _TRY_AGAIN),
+    "gateway.leaving": ("This process of the gateway was being stopped.", "Another process, or the one that follows."),
     "no-audit-no-data": ("The journal couldn't be written, so nothing was shown.", _TRY_AGAIN),
     "live.cut-short": (
         "Whoever asked went away before all of the record had come; what had been released by then stays listed.",

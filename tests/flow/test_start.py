@@ -191,3 +191,16 @@ def test_the_demos_issuer_is_no_issuer_for_production(tmp_path: Path) -> None:
     issuer = {"issuer": ISSUER, "audience": "a", "algorithms": ["ES256"], "allow_insecure_loopback": True}
     code, last = serve(write(tmp_path, issuers=[issuer]))
     assert (code, "allow_insecure_loopback is for the demo. Give an https issuer" in last) == (1, True)
+
+
+def test_a_store_can_be_brought_up_to_date_before_the_gateway_starts(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    done = run_cli("migrate", "--config", str(file))
+    assert (done.returncode, done.stdout) == (0, "The store has this version's schema.\n")
+    assert list((tmp_path / "data" / "store").iterdir())
+    held = Folder(tmp_path / "data")
+    try:
+        again = run_cli("migrate", "--config", str(file))
+    finally:
+        held.unlock()
+    assert (again.returncode, "Another process writes to the store" in again.stderr) == (1, True)

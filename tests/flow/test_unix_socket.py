@@ -33,7 +33,7 @@ def place() -> Iterator[Path]:
 async def served(stack: Stack, place: Path) -> AsyncIterator[httpx2.AsyncClient]:
     """The gateway on its socket, as the command serves it."""
     app = stack.client._transport.app  # type: ignore[attr-defined]
-    server = uvicorn.Server(_config(app, "127.0.0.1", 0, lifespan="off"))
+    server = uvicorn.Server(_config(app, stack.parts.settings, "127.0.0.1", 0, lifespan="off"))
     running = asyncio.create_task(server.serve(sockets=[_bound(place)]))
     try:
         while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way

@@ -76,7 +76,12 @@ def test_each_worker_answers_and_one_that_dies_is_started_anew(running: Gateway,
     os.kill(first[0], signal.SIGKILL)
     wait_until(lambda: len(children(running.pid)) == WORKERS and first[0] not in children(running.pid))
     wait_until(lambda: ask(running) == 404)
-    wait_until(lambda: (running.folder / "gateway.log").read_text().count("gateway.started") >= WORKERS)
+    log = running.folder / "gateway.log"
+    wait_until(lambda: log.read_text().count("gateway.started") >= WORKERS)
+    running.stop()
+    assert running.child is not None
+    assert running.child.returncode == 0
+    assert log.read_text().count("gateway.draining") == log.read_text().count("gateway.stopped") == WORKERS
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.audit.log.base64_text import decode_base64, encode_base64
+from gateway.closed import is_open_to_others
 
 KEY_BYTES: Final = 32
 MOST_NOTE: Final = 16_384
@@ -132,7 +133,7 @@ class SigningKey:
         """From a file that only its owner can read. Raises ValueError with what to do."""
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
-                open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+                open_to_others = is_open_to_others(os.fstat(file.fileno()))
                 text = file.read(MOST_NOTE).strip()
         except OSError as error:
             raise ValueError(
