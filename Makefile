@@ -92,6 +92,7 @@ lock:
 	uv pip compile tests/clients/python.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/python.lock
 	uv pip compile tests/bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/bench/peers/requirements.lock
 	uv pip compile tests/clients/node.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/node.lock
+	uv pip compile deploy/gateway/kernel.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o deploy/gateway/kernel.lock
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-dev.lock
 	$(PYTHON) kernel/build.py --lock
 

@@ -26,6 +26,12 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 @cache
+def production() -> dict[str, Any]:
+    """The small production."""
+    return _yaml(DEPLOY / "production" / "compose.yaml")
+
+
+@cache
 def gateway_settings() -> dict[str, Any]:
     return _yaml(DEPLOY / "gateway" / "settings.yaml")
 

@@ -178,16 +178,3 @@ def test_scripts_are_ones_that_bash_can_read(script: Path) -> None:
         pytest.skip("there is no bash here")
     subprocess.run([bash, "-n", str(script)], check=True)
     assert script.read_text().startswith("#!/bin/bash\n")
-
-
-def test_compose_itself_accepts_it(tmp_path: Path) -> None:
-    compose_program = shutil.which("docker-compose")
-    if compose_program is None:
-        pytest.skip("there is no docker-compose on this machine")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUN_AS": "1000:1000"}
-    subprocess.run(
-        [compose_program, "--project-directory", str(ROOT), "--file", str(ROOT / "compose.yaml"), "config", "--quiet"],
-        check=True,
-        env=environment,
-        cwd=tmp_path,
-    )

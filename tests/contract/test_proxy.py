@@ -103,7 +103,7 @@ class _To(HTTPSConnection):
 
 
 @contextmanager
-def _echoing() -> Iterator[int]:
+def echoing() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
@@ -123,7 +123,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         pytest.skip("there is no caddy on this machine")
     folder, port = tmp_path_factory.mktemp("proxy"), free_port()
     make_secrets.make(folder / "secrets", folder / ".env")
-    with _echoing() as upstream:
+    with echoing() as upstream:
         text = re.sub(r"\b(gateway:8000|keycloak:8080)\b", f"127.0.0.1:{upstream}", CADDYFILE)
         text = text.replace("/run/secrets/", f"{folder / 'secrets'}/").replace(":8443", f":{port}")
         text = text.replace("http://127.0.0.1:8080 {", f"http://127.0.0.1:{free_port()} {{")
@@ -133,13 +133,13 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         with (folder / "log").open("wb") as log:
             child = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
-            yield _up(Proxy(port, folder / "secrets"), child, folder / "log")
+            yield until_up(Proxy(port, folder / "secrets"), child, folder / "log")
         finally:
             child.terminate()
             child.wait(timeout=20)
 
 
-def _up(proxy: Proxy, child: subprocess.Popen[bytes], log: Path) -> Proxy:
+def until_up(proxy: Proxy, child: subprocess.Popen[bytes], log: Path) -> Proxy:
     until = time.monotonic() + 60
     while time.monotonic() < until and child.poll() is None:
         try:
