@@ -28,6 +28,7 @@ from gateway.audit.log.signer import LocalSigner
 from gateway.audit.row import Kind, Row, SourceLine, Who
 from gateway.choice.model import Basis, Permission, Scope
 from gateway.store.folder import DATABASE
+from gateway.store.interface import Store
 from gateway.store.moments import utc_now
 from gateway.store.sqlite import SqliteStore
 from tests.bench.long_store import long_store
@@ -88,7 +89,7 @@ async def _measured(facts: Facts) -> dict[str, Any]:
     checkpointer = Checkpointer(store, signer, utc_now, CHECKPOINT_SECONDS)
     run_id = secrets.token_hex(4)
     try:
-        permissions = [await _granted(store, run_id, number) for number in range(PATIENTS)]
+        permissions = [await granted(store, run_id, number) for number in range(PATIENTS)]
         gc.collect()
         gc.freeze()  # as a gateway does with what was made at start-up
         checkpointer.start()
@@ -116,11 +117,11 @@ async def _arrivals(store: SqliteStore, permissions: list[Permission]) -> list[f
         due = start + number / PER_SECOND
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         permission = rng.choice(permissions)
-        tasks.append(asyncio.create_task(_look(store, permission, f"bench-{number}", rng)))
+        tasks.append(asyncio.create_task(look(store, permission, f"bench-{number}", rng)))
     return await asyncio.gather(*tasks)
 
 
-async def _look(store: SqliteStore, permission: Permission, request_id: str, rng: random.Random) -> float:
+async def look(store: Store, permission: Permission, request_id: str, rng: random.Random) -> float:
     """Milliseconds that the release took, its waiting for others included."""
     intent = await store.append(_row(Kind.INTENT, permission, request_id))
     row = _release(permission, request_id, intent, rng)
@@ -129,7 +130,8 @@ async def _look(store: SqliteStore, permission: Permission, request_id: str, rng
     return (time.perf_counter() - started) * 1000
 
 
-async def _granted(store: SqliteStore, run_id: str, number: int) -> Permission:
+async def granted(store: Store, run_id: str, number: int) -> Permission:
+    """A permission of one of the patients, as the store has it."""
     now = datetime.now(UTC)
     permission = Permission(
         id=f"bench-{run_id}-{number}",

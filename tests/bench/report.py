@@ -106,12 +106,12 @@ def write_document(run: Mapping[str, Any], found: Mapping[str, Found]) -> None:
 
 
 def _told_run(run: Mapping[str, Any]) -> str:
-    return _markdown([["", ""], *([key, str(value)] for key, value in run.items())])
+    return markdown([["", ""], *([key, str(value)] for key, value in run.items())])
 
 
 def _told_promises(found: Mapping[str, Found]) -> str:
     verdicts = judge({name: each.figures for name, each in found.items()})
-    return _markdown([["", "promise", "measured", "bound"], *(_row_of(verdict) for verdict in verdicts)])
+    return markdown([["", "promise", "measured", "bound"], *(_row_of(verdict) for verdict in verdicts)])
 
 
 def _row_of(verdict: Verdict) -> list[str]:
@@ -123,14 +123,14 @@ def _told_figures(found: Mapping[str, Found]) -> str:
     parts = []
     for name, each in found.items():
         plain, ratios = ratios_apart(each.figures)
-        parts += [f"### {name}", f"{_ABOUT[name][0].upper()}{_ABOUT[name][1:]}.", _markdown(table(plain))]
+        parts += [f"### {name}", f"{_ABOUT[name][0].upper()}{_ABOUT[name][1:]}.", markdown(table(plain))]
         if ratios:
             ranges = ([key, f"{one.value:g}", f"{one.low:g} to {one.high:g}"] for key, one in ratios.items())
-            parts.append(_markdown([["ratio", "median", "range"], *ranges]))
+            parts.append(markdown([["ratio", "median", "range"], *ranges]))
         parts += each.notes
     return "\n\n".join(parts)
 
 
-def _markdown(rows: Iterable[list[str]]) -> str:
+def markdown(rows: Iterable[list[str]]) -> str:
     head, *rest = rows
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rest])

@@ -180,16 +180,24 @@ class World(ExitStack):
         return Server(kind, url, (pid,), per_round=PEERS[kind])
 
     async def gateway(
-        self, name: str, sources: Sources, *, way: str = "searches", module: str = "gateway.cli", **settings: Any
+        self,
+        name: str,
+        sources: Sources,
+        *,
+        way: str = "searches",
+        module: str = "gateway.cli",
+        workers: int = 1,
+        **settings: Any,
     ) -> Server:
-        """A gateway with everything on. `way` is how it asks: by searches, in a batch, or for everything at once."""
+        """A gateway with everything on, of so many `workers`. `way` is how it asks: by searches, in a batch, or for
+        everything at once."""
         entries = [
             organisation(ods, _KINDS[place % 3], address, **_asking(sources, way))
             for place, (ods, address) in enumerate(sources.addresses.items())
         ]
         if _CALLER not in sources.addresses:
             entries.append({"ods": _CALLER, "name": "A practice", "type": "gp-practice", "stage": "live"})
-        running = Gateway(self.new(name), self.issuer, entries, settings, module=module)
+        running = Gateway(self.new(name), self.issuer, entries, settings, module=module, workers=workers)
         running.configure()
         running.start()
         self.callback(running.stop)
