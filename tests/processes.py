@@ -165,7 +165,7 @@ class Gateway:
         """SIGTERM, and wait. Again is harmless."""
         assert self.child is not None
         self.child.terminate()
-        self.child.wait(timeout=15)
+        self.child.wait(timeout=60)
 
 
 @contextmanager
