@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -90,6 +93,9 @@ from gateway.launch.session import PatientSessions, Sessions
 from gateway.lifetime import begin, close
 from gateway.locate import Locator
 from gateway.merge import Merger, source_types
+from gateway.observe.requests import Watched
+from gateway.observe.spans import traced
+from gateway.observe.worker import telling
 from gateway.outside import Outside
 from gateway.parts import Parts
 from gateway.policy.decide import Policy
@@ -108,6 +114,16 @@ from gateway.store.open import open_for_writing
 from gateway.taking_part import connected, load_register
 from gateway.version import VERSION
 from gateway.view import View
+
+NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own, which any variable of the environment or library may switch on: its spans hold addresses as they were
+called, NHS numbers among them, take on a `traceparent` from anybody, and its logs hold exceptions' texts."""
 
 
 async def assemble(settings: Settings, outside: Outside) -> Parts:
@@ -171,12 +187,13 @@ def _join(
     ways_in = made_ways_in(settings, system_keys, callers, store, sealer, now, outside.ehrs)
     events = Events(sealer, settings.public_url, settings.log_origin)
     copies = (settings.audit_sink, settings.audit_repository, outside.audit_repository)
+    room = Room(settings.looks_at_once, patience=settings.look_waits, longest=settings.deadline + 2)
     records = Records(
         entrance=entrance,
         journal=journal,
         sharing=sharing,
         permissions=granted,
-        room=Room(settings.looks_at_once, patience=settings.look_waits, longest=settings.deadline + 2),
+        room=room,
         locator=locator,
         fan_out=fan_out,
         shadow=shadow,
@@ -220,6 +237,7 @@ def _join(
         follow_up=FollowUp(store, now),
         checkpointer=checkpointer,
         fan_out=fan_out,
+        room=room,
         shadow=shadow,
         records=records,
         people=People(
@@ -256,8 +274,11 @@ def _join(
     )
 
 
-def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
-    """The ASGI application. Its parts are made when it starts, on the server's event loop."""
+def create_app(settings: Settings, outside: Outside | None = None, metrics: Path | None = None) -> FastAPI:
+    """The ASGI application. Its parts are made when it starts, on the server's event loop.
+
+    `metrics` is the folder in which whoever started the process asks for its metrics.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -269,7 +290,8 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         app.state.parts = parts
         begin(parts)
         try:
-            yield
+            async with traced(settings), telling(parts, metrics):
+                yield
         finally:
             await close(parts)
 
@@ -284,9 +306,11 @@ def create_app(settings: Settings, outside: Outside | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        telemetry=NO_TELEMETRY,
         middleware=[
             Middleware(CommonHeaders, drain=drain),
             Middleware(AskedAs),
+            Middleware(Watched),
             known_hosts,
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
             Middleware(Faults),

@@ -101,13 +101,14 @@ def demo_run(
     data: Annotated[Path | None, typer.Option(help="Folder of the store; a fresh temporary one by default.")] = None,
     canaries: Annotated[bool, typer.Option(help="Plant a unique string in every sandbox resource.")] = False,
     organisations: Annotated[Path | None, typer.Option(help="Another organisations.yaml.")] = None,
+    metrics_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="For metrics; 0 takes a free one.")] = 0,
 ) -> None:
     """Run the demo until Ctrl-C."""
     if context.invoked_subcommand is None:
         from gateway.demo.run import DemoOptions, run
 
         chosen = _port() if port is None else port
-        run(DemoOptions(port=chosen, data=data, canaries=canaries, organisations=organisations))
+        run(DemoOptions(chosen, metrics_port, data=data, canaries=canaries, organisations=organisations))
 
 
 def _port() -> int:
@@ -144,6 +145,15 @@ def demo_source(
 
     asyncio.run(behave(find(port)["control"], organisations, mode))
     typer.echo("".join(f"{ods} is {mode}\n" for ods in organisations), nl=False)
+
+
+@demo.command("metrics")
+def demo_metrics(port: Port = None) -> None:
+    """Show the running demo's metrics as a table: doors, steps, sources, the audit."""
+    from gateway.demo.state import find
+    from gateway.observe.shown import fetched, shown
+
+    typer.echo(shown(fetched(find(port)["metrics"])), nl=False)
 
 
 @demo.command("patients")

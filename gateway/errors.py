@@ -49,6 +49,8 @@ class GatewayError(Exception):
         self.headers: dict[str, str] = {}
         # The journal's row that holds this refusal, once it's written: nothing is journalled twice on its way out.
         self.journalled: int | None = None
+        # It is in the metrics: nothing is counted twice either.
+        self.counted = False
 
 
 class BadRequest(GatewayError):

@@ -34,7 +34,9 @@ from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought,
 from gateway.audit.row import Alarm
 from gateway.breaker import BreakerState
 from gateway.coming import Coming
-from gateway.sources import MOST_KEPT, Limits, NotAsked, NotConnected, Sources, SourceState
+from gateway.observe import spans
+from gateway.observe.meters import SOURCE_ALARMS, SOURCE_ANSWERS, SOURCE_CALLS, SOURCE_SECONDS
+from gateway.sources import MOST_KEPT, PRACTICES, Limits, NotAsked, NotConnected, Sources, SourceState
 
 _GRACE: Final = 0.05
 """Seconds that a connector may overrun the deadline to hand over what it has; then it is cut."""
@@ -102,8 +104,10 @@ class FanOut:
         """Remember of whose answers the guard took something out. A practice that was let go meanwhile is forgotten."""
         states, now = self.states, datetime.now(UTC)
         for alarm in alarms:
-            if alarm.source in states:
-                states[alarm.source].last_quarantine = now
+            state = states.get(alarm.source)
+            if state is not None:
+                state.last_quarantine = now
+            SOURCE_ALARMS.labels(state.label if state else PRACTICES, alarm.kind).inc(alarm.count)
 
     async def ask(self, asks: Mapping[str, Ask], follow: Follow = _nothing_more) -> list[Answer]:
         """One Answer for each Ask, in their order; those of the Asks that follow from one come right behind it.
@@ -124,7 +128,7 @@ class FanOut:
         """
         try:
             with self.sources.hold(source) as state:
-                return await _find_held(sought, state)
+                return await _find_watched(sought, state)
         except (NotAsked, NotConnected) as error:
             raise TurnedAway(_LEFT_ALONE) from error
 
@@ -136,11 +140,47 @@ class FanOut:
     async def _ask_one(self, source: str, ask: Ask) -> Answer:
         try:
             with self.sources.hold(source) as state:
-                return await _ask_held(source, ask, state)
+                return await _ask_watched(source, ask, state)
         except NotConnected:
             return _faulty(source, ask, "not connected")
         except NotAsked:
             return _not_asked(source, ask, _LEFT_ALONE)
+
+
+async def _find_watched(sought: PersonSought, state: SourceState) -> Found:
+    """One search, counted, timed and in a span of its own."""
+    span, started = spans.begin("source", {spans.SOURCE: state.label}), asyncio.get_running_loop().time()
+    outcome = "search-failed"
+    try:
+        found = await _find_held(sought, state)
+        outcome = "search-answered"
+        return found
+    except TurnedAway:
+        outcome = Outcome.NOT_ASKED.value
+        raise
+    finally:
+        SOURCE_ANSWERS.labels(state.label, outcome).inc()
+        if outcome != Outcome.NOT_ASKED.value:
+            SOURCE_SECONDS.labels(state.label).observe(asyncio.get_running_loop().time() - started)
+        if span is not None:
+            span.end(attributes={spans.OUTCOME: outcome})
+
+
+async def _ask_watched(source: str, ask: Ask, state: SourceState) -> Answer:
+    """One Ask, counted, timed and in a span of its own. One that was given up is counted nowhere."""
+    span = spans.begin("source", {spans.SOURCE: state.label})
+    outcome = "given-up"
+    try:
+        answer = await _ask_held(source, ask, state)
+        outcome = answer.outcome.value
+    finally:
+        if span is not None:
+            span.end(attributes={spans.OUTCOME: outcome})
+    SOURCE_ANSWERS.labels(state.label, outcome).inc()
+    if answer.outcome is not Outcome.NOT_ASKED:
+        SOURCE_SECONDS.labels(state.label).observe(answer.took_ms / 1000)
+        SOURCE_CALLS.labels(state.label).inc(max(answer.calls, 0))
+    return answer
 
 
 async def _ask_held(source: str, ask: Ask, state: SourceState) -> Answer:

@@ -9,6 +9,7 @@ from typing import Final
 
 from connectors.sdk import kernel, shape
 from gateway import log
+from gateway.observe import meters
 from gateway.parts import Parts
 from gateway.policy import r4
 from gateway.version import VERSION
@@ -23,6 +24,8 @@ def begin(parts: Parts) -> None:
     parts.checkpointer.start()
     _settle()
     sources = len(parts.fan_out.states)
+    meters.INFO.clear()
+    meters.INFO.labels(VERSION, kernel.running(), parts.policy.hash).set(1)
     log.event(
         "gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=sources, kernel=kernel.running()
     )

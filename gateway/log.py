@@ -1,9 +1,9 @@
 """Structured logs: one JSON object a line on stderr, by allow-list.
 
-`event("source.answered", source="RJ2", took_ms=41)` is the only way in for our own code: a stable event id and keys
-from `KEYS`. There is no key for a header, a body, a name, an NHS number or a path as it was called, so none can be
-logged by mistake; the modulus-11 scrub behind it catches a number that got into a text all the same. What another
-library logs passes through the same formatter, cut down to what it can't have copied from a request or a record.
+`event("source.connect-failed", source="RJ2")` is the only way in for our own code: a stable event id and the keys that
+`log_events.EVENTS` gives it. There is no key for a header, a body, a name, an NHS number or a path as it was called, so
+none can be logged by mistake; the modulus-11 scrub behind it catches a number that got into a text all the same.
+What another library logs passes through the same formatter, cut down to what it can't have copied from a request.
 
 An exception is logged by type and place. Its text isn't, whoever raised it: it may quote the data it choked on.
 """
@@ -16,7 +16,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,25 +24,19 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from gateway.audit.scrub import scrub, scrub_id
+from gateway.audit.scrub import scrub, scrub_figure, scrub_id
+from gateway.log_events import EVENTS
 
 Value = str | int | float | bool | None | Sequence[str] | Sequence[int]
 
-KEYS: Final = frozenset({
-    "address", "alarm", "at", "attempt", "bytes", "calls", "client_id", "connector", "count", "demo", "detail", "door",
-    "error", "events", "gap", "gaps", "issuer", "kernel", "kind", "method", "organisation", "organisations", "outcome",
-    "pid", "policy_hash", "port", "reason", "request_id", "role", "row", "rows", "rule", "section", "sections",
-    "setting", "signal", "source", "sources", "stage", "state", "status", "took_ms", "version",
-})  # fmt: skip
-"""Every key an event may have. `door` is a route's template, `detail` a sentence of ours, `at` a file and a line.
-
-`reason` is a stable code, never the sentence that a person gave.
-"""
-
-_EVENT: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+", re.ASCII)
 _LONGEST: Final = 500
+_LONGEST_READ: Final = 10_000
+"""What is scrubbed of a longer text: however much shorter it gets by that, no half number is among the first 500."""
 _MOST_VALUES: Final = 50
 _MOST_LINKS: Final = 4
+_UNNAMED: Final = "log.unnamed"
+_COUNTING: Final[list[Callable[[str], None]]] = []
+"""Who is told of each event that is written: its id alone."""
 _LOGGER: Final = logging.getLogger("connect-care")
 _FIELDS: Final = "connect_care_fields"
 _SPOKEN: Final = frozenset({"uvicorn", "uvicorn.error", "py.warnings"})
@@ -78,33 +72,44 @@ def setup(*, production: bool, stream: TextIO | None = None, level: int = loggin
         _reroute(logging.getLogger(name), speaks=name in _SPOKEN)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
     threading.excepthook = _log_uncaught_in_thread
 
 
 def event(event_id: str, /, *, level: int = logging.INFO, **fields: Value) -> None:
     """Log that something happened.
 
-    Raises NotAllowed for an event id that isn't `noun.what-happened`, or for a key or value that isn't allowed. In
-    production those are dropped and counted instead: a wrong log call never costs a patient's record.
+    Raises NotAllowed for an event that isn't in `EVENTS`, or for a key or value that it doesn't take. In production
+    those are dropped and counted instead: a wrong log call never costs a patient's record.
     """
     if not (_Strictness.raises or _LOGGER.isEnabledFor(level)):
         return
-    if not _EVENT.fullmatch(event_id):
-        _refuse(f"an event id reads noun.what-happened, unlike {event_id[:40]!r}")
-        event_id = "log.unnamed"
-    allowed = {key: _clean(value) for key, value in fields.items() if key in KEYS and _is_value(value)}
+    if event_id not in EVENTS:
+        refuse(f"there is no event {scrub(event_id[:40])!r} in log_events.EVENTS")
+        event_id = _UNNAMED
+    keys = EVENTS[event_id].keys
+    allowed = {key: cleaned(value) for key, value in fields.items() if key in keys and _is_value(value)}
     if len(allowed) < len(fields):
-        _refuse(f"{event_id}: keys or values that the log doesn't take: {sorted(fields.keys() - allowed.keys())}")
+        refuse(f"{event_id}: keys or values that the log doesn't take: {sorted(fields.keys() - allowed.keys())}")
         allowed["dropped"] = len(fields) - len(allowed)
     _LOGGER.log(level, event_id, extra={_FIELDS: allowed})
+    if _LOGGER.isEnabledFor(level):
+        for counts in _COUNTING:
+            counts(event_id)
 
 
 def failed(event_id: str, error: BaseException, /, *, level: int = logging.WARNING, **fields: Value) -> None:
     """Log that something failed, with the type and the place of the exception and never its text."""
-    event(event_id, level=level, error=_type_of(error), at=_place_of(error.__traceback__), **fields)
+    event(event_id, level=level, error=type_of(error), at=_place_of(error.__traceback__), **fields)
 
 
-def _refuse(why: str) -> None:
+def count_events(counts: Callable[[str], None]) -> None:
+    """From now on `counts` is called with the id of each event that is written."""
+    _COUNTING[:] = [counts]
+
+
+def refuse(why: str) -> None:
+    """Raises NotAllowed, but in production: there whoever calls it leaves out what isn't allowed."""
     if _Strictness.raises:
         raise NotAllowed(why)
 
@@ -115,18 +120,18 @@ def _is_value(value: object) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _clean(value: Any) -> Any:
-    """The value as it may be written: short, and without anything that could be an NHS number."""
+def cleaned(value: Any) -> Any:
+    """The value as it may be written or sent: short, and without anything that could be an NHS number."""
     if isinstance(value, list | tuple):
-        return [_clean(each) for each in value[:_MOST_VALUES]]
+        return [cleaned(each) for each in value[:_MOST_VALUES]]
     if isinstance(value, str):
-        return scrub_id(value[: 2 * _LONGEST])[:_LONGEST]  # cut last: half a number would pass the scrub
+        return scrub_id(value[:_LONGEST_READ])[:_LONGEST]  # cut last: half a number would pass the scrub
     if isinstance(value, bool) or value is None:
         return value
-    return value if scrub(str(value)) == str(value) else scrub(str(value))
+    return scrub_figure(value)
 
 
-def _type_of(error: BaseException) -> str:
+def type_of(error: BaseException) -> str:
     """The type, and what it came from: `gateway.errors.AuditUnavailable < sqlite3.OperationalError`."""
     names: list[str] = []
     link: BaseException | None = error
@@ -165,11 +170,21 @@ def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
         failed("thread.uncaught", args.exc_value, level=logging.ERROR)
 
 
+def _log_unraisable(args: sys.UnraisableHookArgs) -> None:
+    """The standard one prints the exception's text, and the object that couldn't be finalised."""
+    if args.exc_value is not None:
+        failed("process.unraisable", args.exc_value, level=logging.ERROR)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's own name)
         """The standard one prints the message and its arguments; nothing may get past the formatter."""
         with contextlib.suppress(Exception):
-            self.stream.write(f'{{"event":"log.unwritable","logger":"{record.name[:60]}"}}\n')
+            self.stream.write(f'{{"event":"log.unwritable","logger":"{_name_of(record)}"}}\n')
+
+
+def _name_of(record: logging.LogRecord) -> str:
+    return scrub(re.sub(r"[^A-Za-z0-9_.]", "", record.name))[:60]
 
 
 class _Formatter(logging.Formatter):
@@ -189,12 +204,12 @@ def _foreign(record: logging.LogRecord) -> dict[str, Value]:
     message = record.getMessage() if record.name in _SPOKEN else str(record.msg)
     fields: dict[str, Value] = {
         "event": "library.logged",
-        "logger": record.name,
-        "message": _clean(message.partition("\n")[0]),
+        "logger": cleaned(record.name),
+        "message": cleaned(message.partition("\n")[0]),
     }
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        fields |= {"error": _type_of(error), "at": _place_of(error.__traceback__)}
+        fields |= {"error": type_of(error), "at": _place_of(error.__traceback__)}
     return fields
 
 

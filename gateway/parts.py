@@ -37,6 +37,7 @@ from gateway.policy_changes.kept import KeptPolicies
 from gateway.record import Records
 from gateway.register.confirm import Identities
 from gateway.register.find import People
+from gateway.room import Room
 from gateway.sealed import Sealer
 from gateway.search.page import Pager
 from gateway.settings import Settings
@@ -77,6 +78,7 @@ class Parts:
     follow_up: FollowUp
     checkpointer: Checkpointer
     fan_out: FanOut
+    room: Room
     shadow: Shadow
     records: Records
     people: People

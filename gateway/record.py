@@ -37,6 +37,7 @@ from gateway.fair_use.count import Use
 from gateway.known import require_patient
 from gateway.live import Early, Live
 from gateway.looking import Looking, Written
+from gateway.observe.steps import Step, step
 from gateway.register.standing import Standing, so_far, take
 
 if TYPE_CHECKING:
@@ -141,26 +142,32 @@ class Records:
             calls = self.fan_out.coming(looking.located.asks, looking.follow)
             async with looking.written.unless_cut_short(), calls as coming:
                 while coming.waiting:
-                    came = await coming.next(waits=not live.has_more)
-                    live.take(self._guarded(looking, came))  # 6 and 7, of those that came
+                    with step(Step.FAN_OUT):
+                        came = await coming.next(waits=not live.has_more)  # 6, of those that came
+                    live.take(self._guarded(looking, came))  # 7
                     early = await self._early(looking, live, coming.waiting)  # 8 and 9, as far as that is settled
-                    rendered = question.part(early.part) if early else None  # 10
+                    with step(Step.SEARCH):
+                        rendered = question.part(early.part) if early else None  # 10
                     if early and rendered and rendered.items:
                         await self._release_early(looking, early, rendered)  # 11
                         live.released(rendered)
                         yield rendered
                 live.take(self._guarded(looking, looking.located.not_asked()))
-                record = live.whole(*await self._standing(looking, live.guarded))
+                guarded, standing = await self._standing(looking, live.guarded)
+                with step(Step.MERGE):
+                    record = live.whole(guarded, standing)
                 rendered = await self._shown(looking, record, lambda shown: question.part(live.last(shown)))
             yield rendered
 
     async def _look(self, presented: Presented, question: Question, way: Way) -> Rendered:
         async with self._begun(presented, question, way) as looking:  # 1 to 5
-            answers = await self.fan_out.ask(looking.located.asks, looking.follow)  # 6
+            with step(Step.FAN_OUT):
+                answers = await self.fan_out.ask(looking.located.asks, looking.follow)  # 6
             guarded = self._guarded(looking, answers + looking.located.not_asked())  # 7
             guarded, standing = await self._standing(looking, guarded)
             look, asks = looking.look, looking.located.asks
-            record = self.merger.merge(guarded, asks, look.nhs_number, look.sections, standing)  # 8
+            with step(Step.MERGE):
+                record = self.merger.merge(guarded, asks, look.nhs_number, look.sections, standing)  # 8
             return await self._shown(looking, record, question.search)
 
     @asynccontextmanager
@@ -169,27 +176,32 @@ class Records:
         written = Written(self.journal, caller, question.request_id, question.door)
         async with written.audited(), self.shadow.watching() as watch:
             look = question.look(caller)
-            written.intent = await self.journal.intend(  # 2
-                caller, look.request_id, look.door, look.nhs_number, sections=look.sections
-            )
+            with step(Step.INTENT):
+                written.intent = await self.journal.intend(  # 2
+                    caller, look.request_id, look.door, look.nhs_number, sections=look.sections
+                )
             written.nhs_number = look.nhs_number
             require_in_context(caller, look.nhs_number)
             self.view.require_may_open(caller, way.action)
             if look.barred:
                 raise look.barred
-            opted_out = await way.choice(look.nhs_number)  # 3
-            authority = await way.authority(caller, look.nhs_number, opted_out=opted_out)  # 4
+            with step(Step.CHOICE):
+                opted_out = await way.choice(look.nhs_number)  # 3
+            with step(Step.AUTHORITY):
+                authority = await way.authority(caller, look.nhs_number, opted_out=opted_out)  # 4
             async with self.room.place():  # its turn: from here on the deadline runs
                 now = asyncio.get_running_loop().time()
-                may_see = self.view.sections_for(caller, authority)
-                located = self.locator.locate(caller, look, may_see, now)  # 5
+                with step(Step.LOCATE):
+                    may_see = self.view.sections_for(caller, authority)
+                    located = self.locator.locate(caller, look, may_see, now)  # 5
                 if way.is_care:
                     watch.ask(caller, look, may_see, now)  # in the background; nothing of it is ever shown
                 yield Looking(presented, caller, look, way, authority, located, watch, written)
 
     def _guarded(self, looking: Looking, answers: list[Answer]) -> guard.Guarded:
         looking.written.answers += answers
-        guarded = guard.guard(answers, looking.located.asks, self.address_of)
+        with step(Step.GUARD):
+            guarded = guard.guard(answers, looking.located.asks, self.address_of)
         looking.written.alarms += guarded.alarms
         self.fan_out.note_alarms(guarded.alarms)
         return guarded
@@ -204,7 +216,8 @@ class Records:
         if not waiting:
             return None
         async with self._under_one_number(looking.way):
-            return live.early(so_far(live.guarded.answers, looking.located, self.view.restricts), waiting)
+            with step(Step.POLICY):
+                return live.early(so_far(live.guarded.answers, looking.located, self.view.restricts), waiting)
 
     @asynccontextmanager
     async def _under_one_number(self, way: Way) -> AsyncIterator[None]:
@@ -227,8 +240,10 @@ class Records:
         """The rest of the way for the whole record."""
         require_patient(record, looking.look)
         noticed = await self.alerts.notice(looking.caller, record, is_care=looking.way.is_care)  # before anything hides
-        shown = self.view.of(record, looking.caller, looking.authority, looking.look)  # 9
-        rendered = search(shown)  # 10
+        with step(Step.POLICY):
+            shown = self.view.of(record, looking.caller, looking.authority, looking.look)  # 9
+        with step(Step.SEARCH):
+            rendered = search(shown)  # 10
         await self._release(looking, noticed, looking.row(shown, rendered, record.lines))  # 11
         looking.watch.compare(record)
         return rendered
@@ -239,9 +254,11 @@ class Records:
 
     async def _release(self, looking: Looking, noticed: Noticed, row: Row) -> None:
         await self.entrance.require_standing(looking.presented)
-        await release.release(self.store, *noticed.onto(row))
+        with step(Step.RELEASE):
+            await release.release(self.store, *noticed.onto(row))
         looking.written.alarms = []
         self.volume.seen(looking.caller, looking.look.request_id)
 
     async def _caller(self, presented: Presented, question: Asking) -> Caller:
-        return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)
+        with step(Step.CALLER):
+            return await self.entrance.admit(presented, question.request_id, question.door, Use.REQUEST)

@@ -20,6 +20,7 @@ from gateway import log, startup
 from gateway.app import assemble, create_app
 from gateway.ending import Drained, leave
 from gateway.lifetime import close
+from gateway.observe.exposed import exposed
 from gateway.outside import Outside
 from gateway.settings import Settings, SettingsError
 
@@ -43,10 +44,12 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, unix_socket
         )
     log.setup(production=not settings.is_demo)
     settings = _shared_out(settings, workers)
-    if workers > 1:
-        _serve_together(settings, host, port, workers, unix_socket)
-    else:
-        _serve_alone(settings, host, port, unix_socket)
+    with exposed(settings.metrics_host, settings.metrics_port) as metrics:
+        told_in = metrics.folder if metrics else None
+        if workers > 1:
+            _serve_together(Worker(settings, told_in), host, port, workers, unix_socket)
+        else:
+            _serve_alone(settings, host, port, unix_socket, told_in)
 
 
 def _shared_out(settings: Settings, workers: int) -> Settings:
@@ -55,8 +58,8 @@ def _shared_out(settings: Settings, workers: int) -> Settings:
     return settings.model_copy(update={"fair_use": settings.fair_use.model_copy(update={"workers": shares})})
 
 
-def _serve_alone(settings: Settings, host: str, port: int, unix_socket: Path | None) -> None:
-    gateway = create_app(settings)
+def _serve_alone(settings: Settings, host: str, port: int, unix_socket: Path | None, metrics: Path | None) -> None:
+    gateway = create_app(settings, metrics=metrics)
     config = _config(Drained(gateway, gateway.state.drain), settings, host, port)
     signal.signal(signal.SIGTERM, leave)
     with startup.explained(gateway):
@@ -89,13 +92,13 @@ def _clear(unix_socket: Path) -> None:
     unix_socket.unlink()
 
 
-def _serve_together(settings: Settings, host: str, port: int, workers: int, unix_socket: Path | None) -> None:
+def _serve_together(worker: Worker, host: str, port: int, workers: int, unix_socket: Path | None) -> None:
     """uvicorn's supervisor starts the workers, and starts anew one that died. What would stop every one of them is
     found out before, and told once."""
-    asyncio.run(_rehearse(settings))
+    asyncio.run(_rehearse(worker.settings))
     config = _config(
-        Worker(settings),
-        settings,
+        worker,
+        worker.settings,
         host,
         port,
         factory=True,
@@ -142,13 +145,14 @@ class Supervisor(Multiprocess):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Makes the application in a worker's process: its parts are its own."""
+    """Makes the application in a worker's process: its parts are its own. `metrics` is where it tells its metrics."""
 
     settings: Settings
+    metrics: Path | None = None
 
     def __call__(self) -> ASGIApp:
         log.setup(production=not self.settings.is_demo)
-        gateway = create_app(self.settings)
+        gateway = create_app(self.settings, metrics=self.metrics)
         drained = Drained(gateway, gateway.state.drain)
 
         async def told(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
     there a production gateway has its own, and the demo none.
     Checkpoints of the journal are signed with `checkpoint_key` (a file), or by the signer behind the Unix socket
     `checkpoint_signer`, whose key is in `checkpoint_public`.
+    Metrics are served on `metrics_port` of the address `metrics_host`, a port of their own; without one they aren't.
+    Spans go to the OpenTelemetry collector at `otlp_endpoint`, of `traces_ratio` of all requests; without one there are
+    none.
     `kernel` is what reads FHIR: `native` code, which must be built, `python`, or `auto`: native where it is built.
     `security_contact` is whom to tell of a security hole, as a mailto:, https: or tel: address (RFC 9116).
     A gateway that is told to end goes on answering for `drain_seconds`, and what is under way then has
@@ -117,6 +121,34 @@ class Settings(BaseSettings):
     security_contact: str | None = None
     drain_seconds: float | None = Field(default=None, ge=0, le=300)
     finish_seconds: int = Field(default=30, ge=1, le=600)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    otlp_endpoint: str | None = None
+    traces_ratio: float = Field(default=0.1, gt=0, le=1)
+
+    @field_validator("metrics_host")
+    @classmethod
+    def _is_one_address_of_a_private_network(cls, host: str) -> str:
+        """Metrics name nobody, but say how a gateway is doing; they are never for the world."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            address = None
+        if address is None or address.is_unspecified or not address.is_private:
+            raise ValueError(
+                "give one address: 127.0.0.1, or that of this machine in a private network which only your collector "
+                "of metrics reaches"
+            )
+        return host
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_a_collector(cls, endpoint: str | None) -> str | None:
+        parts = urlsplit(endpoint or "")
+        is_plain = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.query)
+        if endpoint is not None and not is_plain:
+            raise ValueError("give the address of a collector's traces, as in https://collector.example/v1/traces")
+        return endpoint
 
     @field_validator("cors_origins")
     @classmethod
@@ -255,6 +287,9 @@ class Settings(BaseSettings):
             raise ValueError("audit_repository needs an https address and auth (or tls and client-certificate)")
         if any(not origin.startswith("https://") for origin in self.cors_origins):
             raise ValueError("cors_origins must be https in production")
+        collector = urlsplit(self.otlp_endpoint or "")
+        if collector.scheme == "http" and collector.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("otlp_endpoint must be https in production, but on this very machine")
         if self.addresses:
             raise ValueError("addresses is for the demo. Give each organisation's address in organisations.yaml")
         if self.database is not None and not _says_how_it_is_secured(self.database):

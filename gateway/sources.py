@@ -23,6 +23,9 @@ from gateway.breaker import Breaker
 
 MOST_KEPT: Final = 256
 """Practices that stay connected. A connection costs a pool of sockets and perhaps a TLS context."""
+PRACTICES: Final = "gp-practice"
+"""What stands in metrics and spans for every practice that a patient led to: there are thousands, and the name of one,
+beside the time, would say where somebody is registered."""
 _CLOSING_SECONDS: Final = 5.0
 
 
@@ -40,12 +43,13 @@ class SourceState:
 
     `asking` counts the Asks that hold it now; `under_way` are the calls, those that were left behind too. `unwell` are
     the sections that came to silence or an error when they were last asked for. `last_quarantine` is when it last sent
-    something that wasn't proven to be about the patient who was asked for.
+    something that wasn't proven to be about the patient who was asked for. `label` is what metrics and spans call it.
     """
 
     breaker: Breaker
     bulkhead: asyncio.Semaphore
     connector: Connector
+    label: str = PRACTICES
     recent_ms: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     last_success: datetime | None = None
     last_outcome: Outcome | None = None
@@ -87,7 +91,7 @@ class Sources:
     ) -> None:
         self._connect = connect
         self._limits = limits
-        self._lasting = {source: self._state(connector) for source, connector in connectors.items()}
+        self._lasting = {source: self._state(connector, source) for source, connector in connectors.items()}
         self._kept: OrderedDict[str, SourceState] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -130,14 +134,13 @@ class Sources:
             log.failed("source.connect-failed", error, source=source)
             raise NotConnected(source) from error
 
-    def _state(self, connector: Connector) -> SourceState:
+    def _state(self, connector: Connector, label: str = PRACTICES) -> SourceState:
         def now() -> float:
             return asyncio.get_running_loop().time()
 
         limits = self._limits
-        return SourceState(
-            Breaker(now, failures=limits.failures, rest=limits.rest), asyncio.Semaphore(limits.per_source), connector
-        )
+        breaker = Breaker(now, failures=limits.failures, rest=limits.rest)
+        return SourceState(breaker, asyncio.Semaphore(limits.per_source), connector, label)
 
     def _let_go(self, latest: str) -> None:
         """Close those asked longest ago, until no more are kept than may be; one that is in use stays."""

@@ -13,12 +13,14 @@ from gateway.api.door import journal_refusal
 from gateway.api.http import FHIR_JSON
 from gateway.api.outcome import operation_outcome
 from gateway.errors import GatewayError, NotAllowed, NotFound, NotSignedIn
+from gateway.observe.meters import refused
 
 
 async def answer_gateway_error(request: Request, error: Exception) -> Response:
     """A refusal, or what could not be had: an OperationOutcome, and a line for the operator where one is needed."""
     if not isinstance(error, GatewayError):
         raise error
+    refused(error)
     if error.status >= 500:
         log.event("request.unavailable", rule=error.rule, status=error.status, request_id=request.state.request_id)
     elif isinstance(error, NotSignedIn):
@@ -74,5 +76,6 @@ class Faults:
             if started:
                 raise
             fault = GatewayError("Something went wrong here, and was noted. Try again.", rule="fault")
+            refused(fault)
             body = operation_outcome(fault, scope["state"]["request_id"])
             await Response(body, status_code=500, media_type=FHIR_JSON)(scope, receive, send)

@@ -19,6 +19,7 @@ from gateway.caller.model import Caller
 from gateway.errors import GatewayError, NotSignedIn
 from gateway.fair_use.count import Use
 from gateway.launch.session import ResumedPatient
+from gateway.observe.meters import refused
 from gateway.parts import Parts
 from gateway.web.frame import Around, Page, Place
 from gateway.web.own_words import plainly
@@ -116,6 +117,7 @@ async def _signed_in(request: Request) -> Own:
 
 def failed(request: Request, error: GatewayError, around: Around = OUTSIDE) -> Response:
     """What went wrong, in plain words, with what to do next."""
+    refused(error)
     if error.status >= 500:
         log.event("request.unavailable", rule=error.rule, status=error.status, request_id=request_id(request))
     said = plainly(error)

@@ -160,6 +160,14 @@ class Checkpointer:
             if newest is not None and newest.size >= until:
                 return
 
+    async def standing(self) -> tuple[int, int, float | None]:
+        """How many rows the log holds, how many of them aren't signed, and the seconds since the newest checkpoint was
+        made; None where there is none. Raises NotSigned, AuditUnavailable."""
+        rows, newest = await self._store.log_size(), await self._newest()
+        if newest is None:
+            return rows, rows, None
+        return rows, max(0, rows - newest.size), (self._clock() - newest.at).total_seconds()
+
     async def checkpoint(self) -> bool:
         """One checkpoint, if rows were added since the newest; False where there is nothing more to sign.
 

@@ -18,6 +18,7 @@ from gateway.audit.scrub import scrub, scrub_id
 from gateway.caller.model import Caller, KnownCaller
 from gateway.choice.model import Permission
 from gateway.errors import AuditUnavailable, GatewayError
+from gateway.observe.meters import refused
 from gateway.sealed import Sealer
 from gateway.store.interface import Store
 from gateway.store.moments import Clock
@@ -113,6 +114,7 @@ class Journal:
         What was typed as an NHS number and isn't one names no patient, and is not kept. `sources` are those that had
         been asked by then.
         """
+        refused(error)
         if error.journalled is None:
             row = self.row(
                 Kind.REFUSAL,

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from connectors.sdk.organisations import Organisation
 from gateway import log, startup
@@ -34,6 +35,7 @@ from gateway.demo.patients import PATIENTS_CLIENT
 from gateway.demo.server import Stoppable
 from gateway.demo.token import demo_client, fetch_token, soon
 from gateway.launch.settings import PatientSignInSettings, SignInSettings
+from gateway.observe.exposed import exposed
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
 from gateway.taking_part import load_register
@@ -53,6 +55,7 @@ class DemoOptions:
     """What may be chosen about a demo. `data` None is a fresh temporary folder that goes with the demo."""
 
     port: int = 8000
+    metrics_port: int = 0
     data: Path | None = None
     canaries: bool = False
     organisations: Path | None = None
@@ -70,10 +73,12 @@ def run(options: DemoOptions) -> None:
         public_url = f"http://{_HOST}:{port}"
         around = stack.enter_context(_surroundings(data, options))
         settings = _settings(data, public_url, around, options)
+        metrics = stack.enter_context(exposed(_HOST, options.metrics_port))
+        around = {**around, "metrics": metrics.address if metrics else ""}
         announced = demo_state.announce(port, {**around, "publicUrl": public_url, "data": str(data)})
         stack.callback(announced.unlink, missing_ok=True)
         _serve(
-            settings,
+            create_app(settings, metrics=metrics.folder if metrics else None),
             listener,
             lambda: _prepare(settings, around["people"]),
             lambda: _welcome(settings, around),
@@ -222,12 +227,11 @@ def _patient_sign_in(issuer: str) -> PatientSignInSettings:
 
 
 def _serve(
-    settings: Settings,
+    gateway: FastAPI,
     listener: socket.socket,
     prepare: Callable[[], Awaitable[None]],
     welcome: Callable[[], None],
 ) -> None:
-    gateway = create_app(settings)
     server = Stoppable(uvicorn.Config(gateway, loop="uvloop", http="httptools", lifespan="on", **log.UVICORN))
 
     async def main() -> None:
@@ -276,6 +280,7 @@ def _welcome(settings: Settings, around: dict[str, Any]) -> None:
         f"  identity provider  {around['issuer']}",
         f"  pages for staff    {public_url}/",
         f"  patients' pages    {public_url}/my",
+        f"  metrics            {around['metrics']}   (connectcare demo metrics shows them in words)",
         f"  data               {settings.data_dir}",
         "",
         'Sandbox organisations (POST {"mode": "slow"|"broken"|"hung"|"lying"|"well"} to make one misbehave)',

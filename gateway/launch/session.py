@@ -23,6 +23,7 @@ import msgspec
 
 from gateway.launch.refusals import forged_form, no_page, no_session, replaced
 from gateway.launch.settings import SessionTimes
+from gateway.observe.meters import SESSIONS
 from gateway.sealed import Sealer, Unsealable
 from gateway.store.moments import Clock
 from gateway.store.parts.sessions import KeptSession, SessionStore
@@ -167,6 +168,7 @@ class SessionsOf(Generic[Kind]):
             ends_at=ends_at,
         )
         await self._store.keep_session(kept, now, self._id(instead_of) if _NAME.fullmatch(instead_of) else None)
+        self._count("began")
         return Began(name, _tag(session_id))
 
     async def resume(self, name: str) -> ResumedOf[Kind]:
@@ -190,6 +192,10 @@ class SessionsOf(Generic[Kind]):
         """It holds no more, in any worker. Again is harmless."""
         if _NAME.fullmatch(name):
             await self._store.end_session(self._id(name))
+            self._count("ended")
+
+    def _count(self, what: str) -> None:
+        SESSIONS.labels("staff" if self._kind is Session else "patient", what).inc()
 
     def _opened(self, kept: KeptSession) -> Kind:
         """Raises NotSignedIn for one of the other kind, too."""

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.errors import AuditUnavailable
 from gateway.log import failed
+from gateway.observe.meters import JOURNAL_BATCH, JOURNAL_COMMIT_SECONDS, JOURNAL_FAILURES, JOURNAL_WAITING
 from gateway.store.connection import Writing, said
 from gateway.store.transaction import Transaction
 
@@ -72,6 +73,7 @@ class Writer:
             if len(self._waiting) >= self._max_waiting:
                 raise AuditUnavailable(f"{self._max_waiting} rows wait for the journal already")
             self._waiting.append(job)
+            JOURNAL_WAITING.inc()
             self._wakes.notify()
         try:
             async with asyncio.timeout(self._answer_seconds):
@@ -114,16 +116,21 @@ class Writer:
         with self._wakes:
             while not self._waiting and not self._refusing:
                 self._wakes.wait()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_BATCH))]
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_BATCH))]
+        JOURNAL_WAITING.dec(len(batch))
+        return batch
 
     def _commit(self, batch: list[_Job]) -> list[_Outcome]:
+        JOURNAL_BATCH.observe(len(batch))
         try:
-            self._connection.begin()
-            transaction = Transaction(self._connection)
-            outcomes = [self._one(job, transaction) for job in batch]
-            transaction.end()
-            self._connection.commit()
+            with JOURNAL_COMMIT_SECONDS.time():
+                self._connection.begin()
+                transaction = Transaction(self._connection)
+                outcomes = [self._one(job, transaction) for job in batch]
+                transaction.end()
+                self._connection.commit()
         except (self._connection.errors, OSError) as error:
+            JOURNAL_FAILURES.inc()
             self._connection.roll_back()
             return _failed(batch, f"the journal could not commit: {said(error)}", error)
         self.commits += 1

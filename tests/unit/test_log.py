@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from gateway import log
+from gateway.log_events import EVENTS
 
 NHS_NUMBER: Final = "9990000018"
 
@@ -30,6 +31,13 @@ class Sink(io.StringIO):
     @property
     def last(self) -> dict[str, Any]:
         return self.lines[-1]
+
+
+class Unraisable:
+    """What the interpreter hands to `sys.unraisablehook`."""
+
+    def __init__(self, error: BaseException | None, thing: object) -> None:
+        self.exc_value, self.object = error, thing
 
 
 def remembered(name: str) -> Callable[[], None]:
@@ -49,11 +57,11 @@ def untouched() -> Iterator[None]:
     """Every test leaves the process's logging as it found it."""
     names = ("", "connect-care", "uvicorn", "uvicorn.error", "uvicorn.access", "py.warnings")
     restores = [remembered(name) for name in names]
-    hooks = sys.excepthook, threading.excepthook, log._Strictness.raises
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, log._Strictness.raises
     yield
     for restore in restores:
         restore()
-    sys.excepthook, threading.excepthook, log._Strictness.raises = hooks
+    sys.excepthook, threading.excepthook, sys.unraisablehook, log._Strictness.raises = hooks
     logging.captureWarnings(False)
 
 
@@ -72,36 +80,36 @@ def production() -> Sink:
 
 
 def test_an_event_is_one_line_of_json_with_its_time(sink: Sink) -> None:
-    log.event("source.answered", source="RJ2", outcome="answered", took_ms=41.5, sections=["results"], count=3)
+    log.event("shadow.looked", sources=["RJ2"], outcome="answered", took_ms=41.5, count=3)
     (line,) = sink.lines
     assert line.pop("at_utc").endswith("Z")
     assert line == {
         "level": "info",
-        "event": "source.answered",
-        "source": "RJ2",
+        "event": "shadow.looked",
+        "sources": ["RJ2"],
         "outcome": "answered",
         "took_ms": 41.5,
-        "sections": ["results"],
         "count": 3,
     }
 
 
 def test_a_text_can_not_start_a_line_of_its_own(sink: Sink) -> None:
-    log.event("source.failed", detail='x\n{"event":"source.answered"}', source=None)
+    log.event("launch.refused", detail='x\n{"event":"source.answered"}', rule=None)
     assert len(sink.lines) == 1
-    assert sink.last["source"] is None
+    assert sink.last["rule"] is None
 
 
 WRONG: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "a header": ("request.done", {"authorization": "Bearer x"}),
-    "a body": ("request.done", {"body": "{}"}),
-    "a name": ("request.done", {"name": "A"}),
-    "a path as called": ("request.done", {"path": "/fhir/R4/Patient/1"}),
-    "an NHS number": ("request.done", {"nhs_number": NHS_NUMBER}),
-    "an object as a value": ("request.done", {"detail": {"resourceType": "Patient"}}),
-    "objects in a list": ("request.done", {"sections": [{"a": 1}]}),
-    "bytes": ("request.done", {"detail": b"x"}),
-    "an event without a dot": ("done", {}),
+    "a header": ("launch.refused", {"authorization": "Bearer x"}),
+    "a body": ("launch.refused", {"body": "{}"}),
+    "a name": ("launch.refused", {"name": "A"}),
+    "a path as called": ("launch.refused", {"path": "/fhir/R4/Patient/1"}),
+    "an NHS number": ("launch.refused", {"nhs_number": NHS_NUMBER}),
+    "an object as a value": ("launch.refused", {"detail": {"resourceType": "Patient"}}),
+    "objects in a list": ("launch.refused", {"detail": [{"a": 1}]}),
+    "bytes": ("launch.refused", {"detail": b"x"}),
+    "a key of other events": ("launch.refused", {"sources": ["RJ2"]}),
+    "an event that isn't listed": ("launch.done", {}),
     "an event that is a sentence": ("Request done.", {}),
     "an event with data in it": (f"request.{NHS_NUMBER} done", {}),
 }
@@ -117,34 +125,35 @@ def test_a_wrong_log_call_is_an_error_before_production(name: str) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_in_production_what_is_not_allowed_is_dropped_and_counted(name: str, production: Sink) -> None:
     event, fields = WRONG[name]
-    log.event(event, source="RJ2", **fields)
-    assert production.last["source"] == "RJ2"
-    assert production.last["event"] == (event if fields else "log.unnamed")
-    assert production.last.get("dropped", 0) == len(fields)
+    log.event(event, rule="no-role", **fields)
+    is_listed = event in EVENTS
+    assert production.last.get("rule") == ("no-role" if is_listed else None)
+    assert production.last["event"] == (event if is_listed else "log.unnamed")
+    assert production.last["dropped"] == len(fields) + (not is_listed)
     assert not any(key in production.last for key in fields)
     assert NHS_NUMBER not in production.getvalue()
 
 
 def test_nhs_numbers_are_taken_out_of_every_value(sink: Sink) -> None:
     log.event(
-        "source.failed",
-        detail=f"no patient {NHS_NUMBER[:3]} {NHS_NUMBER[3:6]} {NHS_NUMBER[6:]}",
+        "shadow.looked",
+        outcome=f"no patient {NHS_NUMBER[:3]} {NHS_NUMBER[3:6]} {NHS_NUMBER[6:]}",
         sources=[NHS_NUMBER, "RJ2"],
         count=int(NHS_NUMBER),
         took_ms=float(NHS_NUMBER),
-        request_id="6f9619ff-8b86-4011-b42d-00cf4fc964ff",
     )
+    log.event("cds.too-late", request_id="6f9619ff-8b86-4011-b42d-00cf4fc964ff")
     text = sink.getvalue()
     assert NHS_NUMBER not in text
     assert NHS_NUMBER[3:6] + " " not in text
-    assert sink.last["sources"] == ["[nhs-number]", "RJ2"]
+    assert sink.lines[0]["sources"] == ["[nhs-number]", "RJ2"]
     assert sink.last["request_id"] == "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 
 
 def test_long_values_are_cut_after_the_scrub(sink: Sink) -> None:
-    log.event("source.failed", detail="x" * 494 + " " + NHS_NUMBER + "y" * 5000, sources=["a"] * 500)
-    assert len(sink.last["detail"]) == 500
-    assert NHS_NUMBER[:5] not in sink.last["detail"]
+    log.event("shadow.looked", outcome="x" * 494 + " " + NHS_NUMBER + "y" * 5000, sources=["a"] * 500)
+    assert len(sink.last["outcome"]) == 500
+    assert NHS_NUMBER[:5] not in sink.last["outcome"]
     assert len(sink.last["sources"]) == 50
 
 
@@ -152,7 +161,7 @@ def test_a_failure_is_its_type_and_place_never_its_text(sink: Sink) -> None:
     try:
         json.loads(f"patient {NHS_NUMBER} CANARY")
     except ValueError as error:
-        log.failed("source.failed", error, source="RJ2")
+        log.failed("source.connect-failed", error, source="RJ2")
     assert sink.last["error"] == "json.decoder.JSONDecodeError"
     assert sink.last["at"].startswith("json/decoder.py:")
     assert sink.last["level"] == "warning"
@@ -160,7 +169,7 @@ def test_a_failure_is_its_type_and_place_never_its_text(sink: Sink) -> None:
 
 
 def test_a_failure_that_was_never_raised_has_no_place(sink: Sink) -> None:
-    log.failed("source.failed", KeyError("CANARY"))
+    log.failed("source.connect-failed", KeyError("CANARY"))
     assert (sink.last["error"], sink.last["at"]) == ("KeyError", "")
 
 
@@ -175,7 +184,7 @@ def test_a_failure_names_what_it_came_from(sink: Sink) -> None:
         try:
             translate(hide)
         except ValueError as error:
-            log.failed("source.failed", error)
+            log.failed("source.connect-failed", error)
         assert sink.last["error"] == said
 
 
@@ -183,20 +192,20 @@ def test_the_place_of_our_own_code_is_relative(sink: Sink) -> None:
     try:
         raise RuntimeError("CANARY")
     except RuntimeError as error:
-        log.failed("source.failed", error)
+        log.failed("source.connect-failed", error)
     assert sink.last["at"].rpartition(":")[0].endswith("test_log.py")
     assert not sink.last["at"].startswith("/")
 
 
 def test_quiet_events_are_not_written_but_still_checked(sink: Sink) -> None:
-    log.event("source.asked", level=logging.DEBUG, source="RJ2")
+    log.event("keys.refreshed", level=logging.DEBUG, count=1)
     assert sink.lines == []
     with pytest.raises(log.NotAllowed):
-        log.event("source.asked", level=logging.DEBUG, name="A")
+        log.event("keys.refreshed", level=logging.DEBUG, name="A")
 
 
 def test_in_production_quiet_events_cost_nothing(production: Sink) -> None:
-    log.event("source.asked", level=logging.DEBUG, name="A")
+    log.event("keys.refreshed", level=logging.DEBUG, name="A")
     assert production.lines == []
 
 
@@ -254,7 +263,7 @@ def test_a_stream_that_is_gone_stops_nothing(capsys: pytest.CaptureFixture[str])
     stream = Sink()
     log.setup(production=True, stream=stream)
     stream.close()
-    log.event("source.answered", source="CANARY")
+    log.event("keys.refreshed", issuer="CANARY")
     assert "CANARY" not in "".join(capsys.readouterr())
 
 
@@ -273,6 +282,14 @@ def test_uncaught_exceptions_are_logged_without_their_text(sink: Sink) -> None:
     assert "CANARY" not in sink.getvalue()
 
 
+def test_an_error_in_a_finaliser_is_logged_without_its_text(sink: Sink) -> None:
+    sys.unraisablehook(Unraisable(ValueError("CANARY"), "CANARY"))
+    assert (sink.last["event"], sink.last["error"]) == ("process.unraisable", "ValueError")
+    sys.unraisablehook(Unraisable(None, "CANARY"))
+    assert "CANARY" not in sink.getvalue()
+    assert len(sink.lines) == 1
+
+
 def test_an_interrupt_and_an_exit_without_a_value_are_no_failures(sink: Sink) -> None:
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     threading.excepthook(threading.ExceptHookArgs((SystemExit, None, None, None)))
@@ -282,12 +299,13 @@ def test_an_interrupt_and_an_exit_without_a_value_are_no_failures(sink: Sink) ->
 def test_by_default_it_goes_to_stderr_alone() -> None:
     code = """
 from gateway import log
+from gateway.log_events import EVENTS
 log.setup(production=True)
-log.event("process.started", port=1)
+log.event("gateway.stopped", version="1")
 raise OSError("CANARY")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["process.started", "process.uncaught"]
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["gateway.stopped", "process.uncaught"]
     assert "CANARY" not in done.stderr
