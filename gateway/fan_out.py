@@ -34,8 +34,9 @@ from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought,
 from gateway.audit.row import Alarm
 from gateway.breaker import BreakerState
 from gateway.coming import Coming
+from gateway.guard import KINDS
 from gateway.observe import spans
-from gateway.observe.meters import SOURCE_ALARMS, SOURCE_ANSWERS, SOURCE_CALLS, SOURCE_SECONDS
+from gateway.observe.meters import SOURCE_ALARMS, SOURCE_ANSWERS, SOURCE_CALLS, SOURCE_SECONDS, expect
 from gateway.sources import MOST_KEPT, PRACTICES, Limits, NotAsked, NotConnected, Sources, SourceState
 
 _GRACE: Final = 0.05
@@ -94,6 +95,8 @@ class FanOut:
         most_kept: int = MOST_KEPT,
     ) -> None:
         self.sources = Sources(connectors, connect, Limits(per_source, failures, rest, most_kept))
+        for label in (*connectors, PRACTICES):
+            expect(label, KINDS)
 
     @property
     def states(self) -> Mapping[str, SourceState]:

@@ -35,6 +35,8 @@ WRONG_PATIENT: Final = "wrong-patient"
 NO_PATIENT: Final = "no-patient"
 TOO_MUCH: Final = "too-much"
 UNREADABLE: Final = "unreadable"
+KINDS: Final = (WRONG_PATIENT, NO_PATIENT, TOO_MUCH, UNREADABLE)
+"""Of alarms: every one that the guard raises."""
 TOLD_QUARANTINED: Final = "sent something that could not be proven to be about this patient, so nothing of it is shown"
 TOLD_DROPPED: Final = "sent something that does not say which patient it is about, which is not shown"
 

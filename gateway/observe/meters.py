@@ -9,6 +9,8 @@ token or a path as it was called.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -16,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from gateway import log
 from gateway.errors import GatewayError
+from gateway.log_events import EVENTS
 
 NAMESPACE: Final = "connect_care"
 REGISTRY: Final = CollectorRegistry()
@@ -32,16 +35,36 @@ _ROWS: Final = (1, 2, 4, 8, 16, 32, 64)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One metric: `name` as Prometheus stores it; a histogram's has `_bucket`, `_sum` and `_count` behind it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+METRICS: Final[list[Described]] = []
+"""Those that are declared here, in order."""
+
+
+def _described(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> str:
+    METRICS.append(Described(f"{NAMESPACE}_{name}", kind, labels, meaning))
+    return METRICS[-1].name
+
+
 def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    return Counter(f"{NAMESPACE}_{name}", meaning, labels, registry=REGISTRY)
+    return Counter(_described(name, "counter", labels, meaning), meaning, labels, registry=REGISTRY)
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
-    return Gauge(f"{NAMESPACE}_{name}", meaning, labels, registry=REGISTRY)
+    return Gauge(_described(name, "gauge", labels, meaning), meaning, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    return Histogram(f"{NAMESPACE}_{name}", meaning, labels, registry=REGISTRY, buckets=buckets)
+    full_name = _described(name, "histogram", labels, meaning)
+    return Histogram(full_name, meaning, labels, registry=REGISTRY, buckets=buckets)
 
 
 ANSWERS: Final = _counter("answers_total", "Requests that were answered, by door and class of status", "door", "status")
@@ -109,4 +132,13 @@ def _rule(rule: str) -> str:
     return rule
 
 
+def expect(source: str, kinds: Iterable[str]) -> None:
+    """Begin to count at nought: an alert sees how much a counter grew, and one that comes into being at one didn't."""
+    SOURCE_IN_FLIGHT.labels(source)
+    for kind in kinds:
+        SOURCE_ALARMS.labels(source, kind)
+
+
+for _event in EVENTS:
+    LOG_EVENTS.labels(_event)
 log.count_events(lambda event: LOG_EVENTS.labels(event).inc())
