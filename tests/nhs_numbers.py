@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from hypothesis import strategies as st
 
 from connectors.sdk.nhs_number import is_nhs_number
@@ -50,3 +52,8 @@ def written(draw: st.DrawFn) -> str:
 
 WORDS = st.text(st.characters(exclude_categories=["Nd", "Cs", "Cc"]), max_size=20)
 """Text around a number: without digits of any script, so that none of it belongs to the number."""
+
+
+def digits(text: str) -> str:
+    """The digits of a text in any script, and nothing else."""
+    return "".join(str(unicodedata.decimal(sign)) for sign in text if sign.isdecimal())

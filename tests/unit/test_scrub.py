@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,7 @@ from hypothesis import strategies as st
 from gateway import log
 from gateway.audit.scrub import SCRUBBED, scrub, scrub_figure, scrub_id
 from gateway.log_events import EVENTS
-from tests.nhs_numbers import NUMBERS, WORDS, written
-
-
-def digits(text: str) -> str:
-    """The digits of a text in any script, and nothing else."""
-    return "".join(str(unicodedata.decimal(sign)) for sign in text if sign.isdecimal())
+from tests.nhs_numbers import NUMBERS, WORDS, digits, written
 
 
 @given(WORDS, written(), WORDS)
