@@ -122,6 +122,19 @@ def test_it_says_all_that_one_needs_to_begin(demo: Demo) -> None:
     assert shadows == ["703", "709", "RPG"]
 
 
+def test_its_metrics_are_on_a_port_of_their_own_and_shown_as_tables(demo: Demo) -> None:
+    address = re.search(r"metrics +(http://127\.0\.0\.1:\d+/metrics)", demo.welcome)
+    assert address is not None
+    status, text, headers = demo.call(address[1])
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert 'connect_care_source_breakers{source="RJ2",state="closed",worker="0"} 1.0' in text
+    assert demo.call("/metrics")[0] == 404
+    tables = demo.command("demo", "metrics")
+    assert "POST /sharing-choices" in tables
+    assert re.search(r"^RJ2 .*closed$", tables, re.MULTILINE)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_token_is_printed_and_nothing_else(demo: Demo, role: str) -> None:
     token = demo.command("demo", "token", "--as", role)

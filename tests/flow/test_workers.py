@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import urllib.request
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.flow.test_start import run_cli, write
-from tests.processes import Gateway, organisation
+from tests.processes import Gateway, free_port, organisation
 from tests.stores import PostgresPlace
 
 WORKERS = 2
@@ -45,7 +46,7 @@ def running(tmp_path: Path, postgres_place: PostgresPlace) -> Iterator[Gateway]:
         tmp_path,
         "http://127.0.0.1:9/demo",
         [organisation("RJ2", "acute-trust", "http://127.0.0.1:9/fhir") | {"stage": "planned"}],
-        {"database": postgres_place.url},
+        {"database": postgres_place.url, "metrics_port": free_port()},
         workers=WORKERS,
     )
     made.configure()
@@ -67,15 +68,23 @@ def ask(running: Gateway) -> int:
             return error.code
 
 
+def told_of(running: Gateway) -> set[str]:
+    """The workers whose metrics are told, on the port of their own and not on the gateway's."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.more['metrics_port']}/metrics", timeout=10) as answer:
+        return set(re.findall(r'connect_care_journal_rows\{worker="(\d+)"\}', answer.read().decode()))
+
+
 def test_each_worker_answers_and_one_that_dies_is_started_anew(running: Gateway, postgres_place: PostgresPlace) -> None:
     wait_until(lambda: len(children(running.pid)) == WORKERS)
     first = children(running.pid)
     assert {ask(running) for _ in range(20)} == {404}
     assert postgres_place.run("SELECT count(*) FROM pulse") == [(1,)], "that it is ready was written there"
     assert not (running.data / "store").exists()
+    wait_until(lambda: told_of(running) == {"0", "1"})
     os.kill(first[0], signal.SIGKILL)
     wait_until(lambda: len(children(running.pid)) == WORKERS and first[0] not in children(running.pid))
     wait_until(lambda: ask(running) == 404)
+    wait_until(lambda: told_of(running) == {"0", "1"})  # the new one has the number of the one that died
     log = running.folder / "gateway.log"
     wait_until(lambda: log.read_text().count("gateway.started") >= WORKERS)
     running.stop()
