@@ -94,6 +94,15 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
         ({"sender_constraint": "none"}, "sender_constraint"),
         ({"certificate_proxies": ["10.0.0.0/8"]}, "name the proxies, not a network of others"),
         ({"certificate_proxies": ["proxy.example"]}, "certificate_proxies"),
+        ({"metrics_host": "0.0.0.0"}, "metrics_host: .*give one address"),
+        ({"metrics_host": "::"}, "metrics_host: .*give one address"),
+        ({"metrics_host": "8.8.8.8"}, "a private network which only your collector"),
+        ({"metrics_host": "localhost"}, "metrics_host"),
+        ({"metrics_port": 70000}, "metrics_port"),
+        ({"otlp_endpoint": "collector.example:4318"}, "give the address of a collector's traces"),
+        ({"otlp_endpoint": "https://user:secret@collector.example/v1/traces"}, "give the address of a collector's"),
+        ({"otlp_endpoint": "http://collector.example/v1/traces"}, "otlp_endpoint must be https in production"),
+        ({"traces_ratio": 0}, "traces_ratio"),
         ({"profile": "test"}, "profile"),
     ],
 )
@@ -117,6 +126,22 @@ def test_senders_must_prove_who_they_are_in_production_and_may_in_the_demo(tmp_p
     assert load_settings(
         written(tmp_path, good(tmp_path, profile="demo", sender_constraint="required"))
     ).sender_must_prove
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics_port": 9464},
+        {"metrics_port": 9464, "metrics_host": "10.1.2.3"},
+        {"metrics_port": 9464, "metrics_host": "fd00::17"},
+        {"otlp_endpoint": "https://collector.example/v1/traces", "traces_ratio": 1},
+        {"otlp_endpoint": "http://127.0.0.1:4318/v1/traces"},
+        {"profile": "demo", "otlp_endpoint": "http://collector:4318/v1/traces"},
+    ],
+)
+def test_metrics_and_spans_go_where_only_the_operator_sees_them(tmp_path: Path, change: dict[str, Any]) -> None:
+    settings = load_settings(written(tmp_path, good(tmp_path, **change)))
+    assert settings.model_dump(include=set(change)) == change
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

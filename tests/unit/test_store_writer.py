@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import AuditUnavailable
+from gateway.observe.meters import REGISTRY
 from gateway.store.connection import Connection
 from gateway.store.schema.sqlite import migrate
 from gateway.store.sqlite import SqliteConnection
@@ -145,6 +146,25 @@ async def test_a_failed_transaction_leaves_nothing_and_tells_everybody(
     assert [n for n in kept(tmp_path) if n >= 100 or statement != "COMMIT"] == []
     connection.fails_at = frozenset()
     assert await writer.run(insert(1000)) == 1000, "the next transaction may succeed"
+
+
+def metric(name: str) -> float:
+    return REGISTRY.get_sample_value(f"connect_care_journal_{name}") or 0.0
+
+
+async def test_batches_are_counted_and_so_is_what_waits(writer: Writer, connection: Faulty) -> None:
+    counted = {name: metric(name) for name in ("batch_jobs_count", "batch_jobs_sum", "failures_total", "waiting")}
+    async with held(writer):
+        tasks = await asked(writer, *(insert(n) for n in range(9)))
+        assert metric("waiting") == counted["waiting"] + 9
+    await asyncio.gather(*tasks)
+    connection.fails_at = frozenset({"COMMIT"})
+    with pytest.raises(AuditUnavailable):
+        await writer.run(insert(100))
+    assert metric("waiting") == counted["waiting"]
+    assert metric("failures_total") == counted["failures_total"] + 1
+    assert metric("batch_jobs_sum") >= counted["batch_jobs_sum"] + 10
+    assert metric("commit_seconds_count") == metric("batch_jobs_count") >= counted["batch_jobs_count"] + 2
 
 
 async def test_a_rollback_that_fails_too_is_survived(writer: Writer, connection: Faulty, tmp_path: Path) -> None:
