@@ -38,6 +38,8 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 
 def scrub(text: str) -> str:
     """The text with `[nhs-number]` in the place of each NHS number."""
+    if text.isascii() and sum(map(text.count, "0123456789")) < 10:
+        return text  # most texts: doors, rules, types
     kept, end = [], 0
     for start, stop in _found(text):
         if start >= end:
