@@ -88,6 +88,7 @@ from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.storms import Storms
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
+from gateway.in_force import InForce, tell_start
 from gateway.launch.make import keys_of_systems, made_cards, made_ways_in
 from gateway.launch.session import PatientSessions, Sessions
 from gateway.lifetime import begin, close
@@ -274,6 +275,18 @@ def _join(
     )
 
 
+async def started(settings: Settings, outside: Outside) -> Parts:
+    """As `assemble`, for a gateway that is about to serve: what it accepted below production's bar is a row."""
+    parts = await assemble(settings, outside)
+    try:
+        now = InForce(parts.policy, parts.organisations)
+        await tell_start(parts.journal, now, is_demo=settings.is_demo)
+    except BaseException:
+        await close(parts)
+        raise
+    return parts
+
+
 def create_app(settings: Settings, outside: Outside | None = None, metrics: Path | None = None) -> FastAPI:
     """The ASGI application. Its parts are made when it starts, on the server's event loop.
 
@@ -283,7 +296,7 @@ def create_app(settings: Settings, outside: Outside | None = None, metrics: Path
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            parts = await assemble(settings, outside or Outside())
+            parts = await started(settings, outside or Outside())
         except Exception as error:
             startup.keep(app, error)
             raise

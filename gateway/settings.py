@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import gateway
+from connectors.sdk.file_faults import line_of, read_yaml
 from connectors.sdk.kernel import Choice
 from gateway.audit.followers.settings import AuditRepository
 from gateway.caller.certificate import Proxies
@@ -37,6 +38,7 @@ from gateway.launch.settings import (
     fault_of,
 )
 from gateway.origin import is_origin
+from gateway.production import NotForProduction, lacks_of
 
 _PREFIX: Final = "CONNECTCARE_"
 _CONTACT: Final = re.compile(r"(mailto:[!-~]+@[!-~]+|https://[!-~]+|tel:\+?[0-9().-]+)", re.ASCII)
@@ -50,7 +52,9 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """All settings of a gateway. Files are paths; durations are seconds unless the name says otherwise.
 
-    `profile` is `production` unless it says `demo`: production refuses demo issuers, plain-HTTP issuers and sandboxes.
+    `profile` is `production` unless it says `demo`. Production refuses what `gateway.production` lists (demo parts,
+    plain HTTP, tokens that are bound to nobody, an audit without a second copy), and of the organisations what
+    `gateway.taking_part` does.
     `sender_constraint` is `required` in production and `optional` in the demo: whether an access token must be bound to
     its sender (DPoP or a client certificate). `certificate_proxies` are the TLS proxies whose `Client-Cert` header is
     believed: addresses, or `unix:` and the path of the socket that the gateway serves.
@@ -271,46 +275,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _production_is_closed(self) -> Settings:
-        if self.is_demo:
-            return self
-        address = urlsplit(self.public_url)
-        if address.scheme != "https" or not address.hostname:
-            raise ValueError("public_url must be https in production. Put a TLS proxy in front and give its address")
-        if not self.sender_must_prove:
-            raise ValueError(
-                "sender_constraint must be required in production: a copied bearer token would open every record that "
-                "its owner may see. Leave the setting out, and have DPoP-bound or certificate-bound tokens issued"
-            )
-        if any(issuer.allow_insecure_loopback for issuer in self.issuers):
-            raise ValueError("allow_insecure_loopback is for the demo. Give an https issuer")
-        if self.audit_repository and self.audit_repository.is_open:
-            raise ValueError("audit_repository needs an https address and auth (or tls and client-certificate)")
-        if any(not origin.startswith("https://") for origin in self.cors_origins):
-            raise ValueError("cors_origins must be https in production")
-        collector = urlsplit(self.otlp_endpoint or "")
-        if collector.scheme == "http" and collector.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("otlp_endpoint must be https in production, but on this very machine")
-        if self.addresses:
-            raise ValueError("addresses is for the demo. Give each organisation's address in organisations.yaml")
-        if self.database is not None and not _says_how_it_is_secured(self.database):
-            raise ValueError(
-                "database is on another machine, and doesn't say how the way there is secured. Add ?sslmode=verify-full"
-            )
-        if self.checkpoint_key is None and self.checkpoint_signer is None:
-            raise ValueError(
-                "checkpoint_key is missing: without it nobody can prove that the journal wasn't changed. Make one with "
-                "connectcare audit key new FILE, or run connectcare audit signer and give checkpoint_signer"
-            )
+        lacks = [] if self.is_demo else lacks_of(self)
+        if lacks:
+            raise NotForProduction(lacks)
         return self
-
-
-def _says_how_it_is_secured(url: str) -> bool:
-    """Over a network, PostgreSQL's own default is to go without TLS where the server offers none."""
-    parts = urlsplit(url)
-    asked = parse_qs(parts.query)
-    hosts = [host for given in asked.get("host", [parts.hostname or ""]) for host in given.split(",")]
-    is_here = all(host in ("", "localhost", "127.0.0.1", "::1") or host.startswith("/") for host in hosts)
-    return is_here or "sslmode" in asked
 
 
 def load_settings(file: Path | None, **given: Any) -> Settings:
@@ -342,10 +310,14 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:
-    where = str(file) if file else "settings"
     sentences = []
     for first in error.errors(include_url=False, include_input=False):
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, NotForProduction):
+            sentences += [f"{_place(file, lack.where)}: {lack}" for lack in cause.lacks]
+            continue
         name = ".".join(str(step) for step in first["loc"])
+        where = _place(file, str(first["loc"][0]) if first["loc"] else "")
         if first["type"] == "extra_forbidden":
             sentences.append(f"{where}: unknown setting {name}. Remove it, or correct its spelling.")
         elif first["type"] == "missing":
@@ -353,3 +325,11 @@ def _explain(error: ValidationError, file: Path | None) -> str:
         else:
             sentences.append(f"{where}: {name + ': ' if name else ''}{first['msg']}.")
     return "\n".join(sentences)
+
+
+def _place(file: Path | None, setting: str) -> str:
+    """The file, with the line where it speaks of the setting; `settings` where there is no file."""
+    if file is None:
+        return "settings"
+    document = read_yaml(file)
+    return f"{file}:{line_of(document, setting)}" if setting in document else str(file)

@@ -2,55 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 from urllib.parse import urlsplit
 
 from connectors.sdk.connector import Connector
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.grades import Grade, grade_of
 from connectors.sdk.manifest import folder_of, load_manifest
-from connectors.sdk.organisations import Organisation, Organisations, PracticeGroup, Stage, load_organisations
+from connectors.sdk.organisations import (
+    Entry,
+    Organisation,
+    Organisations,
+    PracticeGroup,
+    Stage,
+    load_organisations,
+)
+from connectors.sdk.practices import PracticesEntry
 from gateway.fan_out import FanOut
+from gateway.production import Lack
 from gateway.settings import Settings, SettingsError
 from gateway.sources import NotAsked
 
+LONGEST_ACCEPTANCE: Final = timedelta(days=92)
+"""How far ahead of today somebody can answer for a connection below silver: then it is looked at again."""
 
-def load_register(settings: Settings) -> Organisations:
-    """Who takes part. Raises ConfigurationError, and SettingsError for what production doesn't allow."""
+
+def load_register(settings: Settings, today: date | None = None) -> Organisations:
+    """Who takes part. Raises ConfigurationError, and SettingsError for what production doesn't allow. `today` is the
+    day in UTC on which acceptances are judged."""
     organisations = load_organisations(settings.organisations_file, addresses=settings.addresses)
-    if not settings.is_demo:
-        for listed in organisations.listed():
-            _refuse_open_address(settings, listed.ods, listed.address)
-            if listed.is_shown:
-                _refuse_below_silver(settings, listed.ods, listed.connector, [listed.ods])
-        for group in organisations.groups():
-            _refuse_open_address(settings, group.name, group.entry.address)
-            if group.entry.holds_records and Stage.LIVE in group.stages:
-                _refuse_below_silver(settings, group.name, group.entry.connector, _with_evidence(group))
+    lacks = [] if settings.is_demo else list(lacks_of_register(settings, organisations, today))
+    if lacks:
+        raise SettingsError("\n".join(f"{lack.where}: {lack}" for lack in lacks))
     return organisations
 
 
-def _refuse_open_address(settings: Settings, who: str, address: str | None) -> None:
-    if address and urlsplit(address).scheme != "https":
-        raise SettingsError(
-            f"{settings.organisations_file}: {who} is a sandbox or has a plain HTTP address. "
-            "Give the https address of its system."
-        )
+def lacks_of_register(settings: Settings, organisations: Organisations, today: date | None = None) -> Iterator[Lack]:
+    """What production would refuse of the organisations, whatever the profile is. Raises ConfigurationError where a
+    grade can't be told."""
+    day = today or datetime.now(UTC).date()
+    for who, entry in organisations.entries():
+        where = f"{settings.organisations_file}:{organisations.line_of(who)}"
+        yield from _open_ways(where, entry, _name_of(entry))
+        if is_asked(organisations, entry, who):
+            yield from _below_silver(where, organisations, entry, who, day)
 
 
-def _refuse_below_silver(settings: Settings, who: str, connector: str | None, proven_at: Iterable[str]) -> None:
-    """A connector that was never run against the organisation's own test endpoint shows nothing to anybody."""
-    if connector is None:
+def accepted(organisations: Organisations) -> list[str]:
+    """What is asked below silver and who answers for it, a line each, for the audit."""
+    return [
+        f"{entry.connector} at {who} until {accepted.until}, by {accepted.by}: {accepted.reason}"
+        for who, entry in organisations.entries()
+        if (accepted := entry.accepted_below_silver) and is_asked(organisations, entry, who)
+    ]
+
+
+def grade_at(organisations: Organisations, entry: Entry, who: str) -> Grade:
+    """The best grade that an entry's connector has earned: at it, or at one practice of its list. Raises
+    ConfigurationError."""
+    connector = entry.connector or ""
+    group = _group(organisations, who)
+    proven_at: list[str] = [who] if group is None else _with_evidence(group)
+    return max(_grade(connector, ods) for ods in (None, *proven_at))
+
+
+def is_asked(organisations: Organisations, entry: Entry, who: str) -> bool:
+    """True where at least one system behind the entry is asked and shown."""
+    group = _group(organisations, who)
+    return entry.holds_records and (entry.stage is Stage.LIVE if group is None else Stage.LIVE in group.stages)
+
+
+def _group(organisations: Organisations, who: str) -> PracticeGroup | None:
+    return next((group for group in organisations.groups() if group.entry.practices == who), None)
+
+
+def _name_of(entry: Entry) -> str:
+    """As it is told: an organisation by its code, a list of practices by its name."""
+    if isinstance(entry, PracticesEntry):
+        return entry.name or entry.practices
+    return entry.ods if isinstance(entry, Organisation) else "an entry"
+
+
+def _open_ways(where: str, entry: Entry, name: str) -> Iterator[Lack]:
+    if entry.address and urlsplit(entry.address).scheme != "https":
+        yield Lack(where, f"{name} is a sandbox or has a plain HTTP address", "Give the https address of its system.")
+    auth = entry.settings.get("auth")
+    token_url = auth.get("token_url") if isinstance(auth, Mapping) else None
+    if isinstance(token_url, str) and urlsplit(token_url).scheme != "https":
+        yield Lack(where, f"the token_url of {name} is plain HTTP", "Give its https address.")
+
+
+def _below_silver(where: str, organisations: Organisations, entry: Entry, who: str, day: date) -> Iterator[Lack]:
+    """A connector that was never run against the organisation's own test endpoint shows nothing to anybody, unless
+    somebody answers for that: by name, with a reason, and until a day."""
+    grade, name = grade_at(organisations, entry, who), _name_of(entry)
+    if grade >= Grade.SILVER:
         return
-    grades = [_grade(connector, ods) for ods in proven_at]
-    if max(grades, default=Grade.NONE) < Grade.SILVER:
-        raise SettingsError(
-            f"{settings.organisations_file}: {who} is live, but its connector {connector} has not earned silver there. "
-            f"Run connectcare connector try {connector} --record against its test endpoint, or set stage: shadow."
+    what = f"{name} is live, but its connector {entry.connector} has not earned silver there"
+    remedy = (
+        f"Run connectcare connector try {entry.connector} --record against its test endpoint, or set stage: shadow."
+    )
+    given = entry.accepted_below_silver
+    if given is None:
+        yield Lack(where, what, remedy)
+    elif grade < Grade.BRONZE:
+        yield Lack(where, f"{what}, nor bronze, without which nobody can answer for it", remedy)
+    elif given.until < day:
+        yield Lack(where, f"{what}, and what {given.by} accepted ended on {given.until}", remedy)
+    elif given.until > day + LONGEST_ACCEPTANCE:
+        yield Lack(
+            where,
+            f"{name}: accepted_below_silver reaches further than {LONGEST_ACCEPTANCE.days} days ahead",
+            f"Accept it until {day + LONGEST_ACCEPTANCE} at most, and look at it again then.",
         )
 
 
-def _grade(connector: str, ods: str) -> Grade:
+def _grade(connector: str, ods: str | None) -> Grade:
     try:
         return grade_of(connector, ods)
     except LookupError as error:

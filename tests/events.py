@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.audit.row import Alarm, Kind, Lawful, Row, SourceLine, Who
+from gateway.audit.row import Alarm, Configured, Kind, Lawful, Row, SourceLine, Who
 from gateway.sealed import Sealer
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
@@ -78,6 +78,9 @@ def refused(status: int, rule: str, **changed: Any) -> Row:
     return a_row(Kind.REFUSAL, status=status, rule=rule, detail="policy refused", **changed)
 
 
+CONFIGURED: Final = Configured(
+    process=7, policy="b" * 64, organisations="d" * 64, policy_before="a" * 64, organisations_before="c" * 64
+)
 NOBODY: Final[dict[str, Any]] = {"patient": None, "sealed_patient": None}
 READ: Final = "GET /fhir/R4/Observation/{resource_id}"
 
@@ -123,6 +126,7 @@ EVERY: Final[dict[str, Row]] = {
     "erased": a_row(Kind.ERASED, who=None, **NOBODY),
     "audit read": a_row(Kind.AUDIT_READ, door="POST /audit/_search", subject="user=1"),
     "tried": a_row(Kind.SOURCE_TRIED, door="connector try", status=200, detail="what was typed"),
+    "configured": a_row(Kind.CONFIGURED, who=None, configured=CONFIGURED, **NOBODY),
     "no request id": released(request_id="", sections=[]),
 }
 """A row of every kind, and of every turn that its event may take."""

@@ -49,11 +49,23 @@ class Stage(StrEnum):
     SUSPENDED = "suspended"
 
 
+class Acceptance(BaseModel):
+    """Somebody answers for asking a system behind a connector that has not earned silver there: who (`by`), why, and
+    until when, that day included. It covers a connector that passed the conformance kit, and nothing less."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = Field(min_length=20, max_length=300)
+    by: str = Field(min_length=3, max_length=100)
+    until: date
+
+
 class Entry(BaseModel):
     """What one entry of `organisations.yaml` says, whether it stands for one organisation or for a list of practices.
 
     `budget` is the seconds its system may take for one record; the record's own deadline cuts it too. `settings` are
-    the connector's own, checked by the connector's own model.
+    the connector's own, checked by the connector's own model. `accepted_below_silver` lets production ask it although
+    its connector has not earned silver there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +77,7 @@ class Entry(BaseModel):
     sections: frozenset[Section] = frozenset()
     budget: float = Field(default=2.5, gt=0, le=30)
     settings: Mapping[str, Any] = Field(default_factory=dict)
+    accepted_below_silver: Acceptance | None = None
 
     @property
     def holds_records(self) -> bool:

@@ -6,6 +6,7 @@ the file, the line and what to do about it: an organisation that is half configu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,12 +15,13 @@ from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from connectors.sdk.address import address_fault
-from connectors.sdk.file_faults import explain, line_of, plain, read_yaml, wrong
+from connectors.sdk.file_faults import explain, line_of, plain, read_yaml, unreadable, wrong
 from connectors.sdk.installed import package
 from connectors.sdk.model import Section
 from connectors.sdk.organisation import (
     ODS_IN_ADDRESS,
     SANDBOX_ADDRESS,
+    Acceptance,
     Entry,
     Organisation,
     OrganisationType,
@@ -29,6 +31,7 @@ from connectors.sdk.practices import PracticeGroup, PracticesEntry, read_practic
 
 __all__ = [
     "SANDBOX_ADDRESS",
+    "Acceptance",
     "Entry",
     "Organisation",
     "OrganisationType",
@@ -46,18 +49,33 @@ MOST_WITHOUT_REGISTER: Final = 20
 class Organisations:
     """The organisations that take part, by ODS code: those listed one by one, and groups of GP practices.
 
+    `digest` is over the file and its lists (SHA-256): it names who takes part in the audit.
+
     Nothing here walks over the practices but `practices_of`, which is for groups that are small enough to be asked all.
     """
 
-    def __init__(self, entries: Mapping[str, Organisation], groups: Sequence[PracticeGroup] = ()) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, Organisation],
+        groups: Sequence[PracticeGroup] = (),
+        *,
+        lines: Mapping[str, int] | None = None,
+        digest: str = "",
+    ) -> None:
         self._listed = dict(entries)
         self._groups = tuple(groups)
+        self._lines = dict(lines or {})
+        self.digest = digest
 
     def get(self, ods: str) -> Organisation | None:
         """The organisation with this ODS code, a practice of a group too; or None."""
         return self._listed.get(ods) or next(
             (found for group in self._groups if (found := group.get(ods)) is not None), None
         )
+
+    def line_of(self, who: str) -> int:
+        """The line of an entry in its file: by its ODS code, or by the list of practices that it names."""
+        return self._lines.get(who, 1)
 
     def type_of(self, ods: str) -> OrganisationType:
         """Its type. Raises KeyError for one that isn't here."""
@@ -74,6 +92,11 @@ class Organisations:
     def groups(self) -> tuple[PracticeGroup, ...]:
         """The groups of GP practices, in the order of the file."""
         return self._groups
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Every entry of the file by what it is known by: its ODS code, or the list of practices that it names."""
+        yield from self._listed.items()
+        yield from ((group.entry.practices, group.entry) for group in self._groups)
 
     def group_of(self, ods: str) -> PracticeGroup | None:
         """The group that a practice is in; None for one with an entry of its own, and for a stranger."""
@@ -105,12 +128,14 @@ def load_organisations(path: Path, *, addresses: Mapping[str, str] | None = None
     Raises ConfigurationError with file, line and remedy.
     """
     listed: dict[str, Organisation] = {}
+    lines: dict[str, int] = {}
     groups: list[tuple[PracticeGroup, int]] = []
     taken: set[str] = set()
     for node, line in _entry_nodes(path):
         if "practices" in node:
             group = _read_group(path, node, line, taken, addresses or {})
             groups.append((group, line))
+            lines[group.entry.practices] = line
             taken.update(group)
             continue
         entry = _read_entry(path, node, line, addresses or {})
@@ -118,9 +143,28 @@ def load_organisations(path: Path, *, addresses: Mapping[str, str] | None = None
             raise stands_twice(path, line, entry.ods)
         listed[entry.ods] = entry
         taken.add(entry.ods)
-    found = Organisations(listed, [group for group, _ in groups])
+        lines[entry.ods] = line
+    found = Organisations(
+        listed,
+        [group for group, _ in groups],
+        lines=lines,
+        digest=_digest(path, *(path.parent / group.entry.practices for group, _ in groups)),
+    )
     _check_register(path, found, groups)
     return found
+
+
+def _digest(*files: Path) -> str:
+    """Over names and contents. Raises ConfigurationError for one that went away meanwhile."""
+    hashed = hashlib.sha256()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise unreadable(file, error) from error
+        hashed.update(f"{file.name}\0{len(content)}\0".encode())
+        hashed.update(content)
+    return hashed.hexdigest()
 
 
 def _entry_nodes(path: Path) -> list[tuple[CommentedMap, int]]:

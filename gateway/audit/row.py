@@ -33,6 +33,7 @@ class Kind(StrEnum):
     ERASED = "erased"
     AUDIT_READ = "audit-read"
     SOURCE_TRIED = "source-tried"
+    CONFIGURED = "configured"
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +122,19 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bound: list[tuple[int, str, str]] = []
 
 
+class Configured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is in force from this row on, in one worker (`process` is its pid): the digest of who takes part, as its
+    files say it, and of the policies. `…_before` are those until then; empty where the worker has just started.
+    `accepted` are the connections that are asked below silver: where, by whom it was accepted, until when, and why."""
+
+    process: int
+    policy: str
+    organisations: str
+    policy_before: str = ""
+    organisations_before: str = ""
+    accepted: list[str] = []
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event.
 
@@ -136,7 +150,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     relationship, in a word. `reason_code` is the national reason of a look without the patient's word. `cases` are
     those that this event opened or moved. `bound` has the digest of each record that the same transaction wrote into
     another table, by its id: so a choice or a permission that is changed behind the journal's back shows. `lawful` is
-    of a disclosure, `erased` of a row that says that others were erased."""
+    of a disclosure, `erased` of a row that says that others were erased, `configured` of one that says what is in
+    force."""
 
     kind: Kind
     request_id: str
@@ -169,3 +184,4 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bound: dict[str, str] = {}
     lawful: Lawful | None = None
     erased: Erased | None = None
+    configured: Configured | None = None

@@ -31,6 +31,10 @@ DEMO_MARK: Final = "connect_care_demo"
 """The demo identity provider marks its documents with this member, so that no production gateway believes it."""
 
 
+class DemoKeys(Malformed):
+    """The document is the demo identity provider's, which anybody can sign in to."""
+
+
 class NoSuchKey(LookupError):
     """No single key of the set fits the token's `kid` and algorithm."""
 
@@ -53,6 +57,11 @@ class VerifyingKeys:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Those that at least one of the keys may be used with."""
+        return frozenset().union(*(key.algorithms for key in self._keys))
 
     def pick(self, kid: str | None, algorithm: str) -> VerifyingKey:
         """The one key for a token's header; a token may leave out `kid` only where there is but one key.
@@ -77,9 +86,9 @@ def read_key_set(body: bytes, *, allow_demo: bool) -> VerifyingKeys:
 
 
 def refuse_demo(document: dict[str, Any], *, allow_demo: bool) -> None:
-    """Raise Malformed where the document is the demo identity provider's and that isn't allowed."""
+    """Raise DemoKeys where the document is the demo identity provider's and that isn't allowed."""
     if DEMO_MARK in document and not allow_demo:
-        raise Malformed("this is the demo identity provider, which anybody can sign in to")
+        raise DemoKeys("this is the demo identity provider, which anybody can sign in to")
 
 
 def _usable(entries: list[Any]) -> Iterator[VerifyingKey]:

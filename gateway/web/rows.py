@@ -104,6 +104,7 @@ _TOLD: Final[Mapping[Kind, Callable[[Row], str]]] = {
     Kind.ERASED: lambda _: "Erased rows of the audit",
     Kind.AUDIT_READ: _read,
     Kind.SOURCE_TRIED: lambda _: "Tried an organisation's connection",
+    Kind.CONFIGURED: lambda row: f"Connect Care itself: {row.subject}" if row.subject else "Connect Care itself",
 }
 
 

@@ -340,7 +340,7 @@ def test_a_sandbox_and_an_open_address_are_refused(site: Site) -> None:
         trial.run(site.wish())
     issuer = {"issuer": "https://login.example", "audience": "x", "algorithms": ["ES256"]}
     production = {"profile": "production", "public_url": "https://connectcare.example", "issuers": [issuer]}
-    production["checkpoint_key"] = "checkpoint.key"
+    production |= {"checkpoint_key": "checkpoint.key", "audit_sink": "sink.jsonl"}
     rewrite(site, organisation(ODS, "acute-trust", "http://fhir.trust.example/R4"), **production)
     with pytest.raises(CannotDo, match="RJ2 has a plain HTTP address"):
         trial.run(site.wish())

@@ -89,6 +89,7 @@ def write(folder: Path, **more: Any) -> Path:
         "data_dir": str(folder / "data"),
         "key_file": str(folder / "master.key"),
         "checkpoint_key": str(folder / "checkpoint.key"),
+        "audit_sink": str(folder / "sink.jsonl"),
         "organisations_file": str(folder / "organisations.yaml"),
         "issuers": [{"issuer": "https://login.example", "audience": "connect-care", "algorithms": ["ES256"]}],
         **more,

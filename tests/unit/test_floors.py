@@ -161,6 +161,7 @@ def settings(tmp_path: Path, **more: Any) -> Settings:
         "key_file": tmp_path / "key",
         "issuers": [issuer],
         "checkpoint_key": tmp_path / "checkpoint",
+        "audit_sink": tmp_path / "sink",
         **more,
     }
     return load_settings(None, **given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import pytest
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Answer, Ask
 from gateway.app import assemble
+from gateway.app import started as started_for_good
 from gateway.audit.checkpoints import new_key
+from gateway.audit.row import Kind
+from gateway.lifetime import close
 from gateway.outside import Outside
+from gateway.production import lacks_of
 from gateway.sealed import new_master_key
 from gateway.settings import SettingsError, load_settings
 from gateway.store.interface import StoreUnusable
 from gateway.taking_part import load_register
 
+TOMORROW = datetime.now(UTC).date() + timedelta(days=1)
 ISSUER = {"issuer": "https://login.example/oidc", "audience": "connect-care", "algorithms": ["ES256"]}
 
 
@@ -37,6 +43,7 @@ def good(tmp_path: Path, **more: Any) -> dict[str, Any]:
         "data_dir": str(tmp_path / "data"),
         "key_file": str(tmp_path / "master.key"),
         "checkpoint_key": str(tmp_path / "checkpoint.key"),
+        "audit_sink": str(tmp_path / "sink.jsonl"),
         "issuers": [ISSUER],
         **more,
     }
@@ -84,6 +91,7 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
         ({"cors_origins": ["http://app.example"]}, "cors_origins must be https in production"),
         ({"cors_origins": ["https://*.example"]}, "no star"),
         ({"addresses": {"RJ2": "http://127.0.0.1:1/fhir"}}, "addresses is for the demo"),
+        ({"audit_sink": None}, "audit_sink is missing: with the one store"),
         ({"checkpoint_key": None}, "checkpoint_key is missing: without it nobody can prove"),
         ({"checkpoint_signer": "/run/signer"}, "Give one of them"),
         ({"checkpoint_key": None, "checkpoint_signer": "/run/signer"}, "go together"),
@@ -230,6 +238,28 @@ async def test_another_key_than_the_stores_stops_start_up_and_lets_go_of_the_sto
     await started(tmp_path)
 
 
+async def test_what_is_asked_below_silver_in_production_is_a_row_at_each_start(tmp_path: Path) -> None:
+    new_master_key(tmp_path / "master.key")
+    new_key(tmp_path / "checkpoint.key", "connectcare.example/journal")
+    accepted = {"reason": "its test endpoint opens next month", "by": "A. Owner", "until": str(TOMORROW)}
+    entry = {"ods": "RJ2", "name": "A", "type": "acute-trust", "stage": "live", "connector": "fhir_r4"}
+    entry |= {"address": "https://rj2.example/fhir", "sections": ["results"], "accepted_below_silver": accepted}
+    file = tmp_path / "organisations.yaml"
+    file.write_text(json.dumps({"organisations": [entry]}))
+    outside = Outside(lambda organisation: NobodyThere())
+    for profile, rows in (("demo", 0), ("production", 1), ("production", 2)):
+        given = load_settings(None, **good(tmp_path, profile=profile, organisations_file=file))
+        parts = await started_for_good(given, outside)
+        kept = await parts.store.rows(kinds=frozenset({Kind.CONFIGURED}))
+        await close(parts)
+        assert len(kept) == rows
+    configured = kept[0].row.configured
+    assert configured is not None
+    told = f"fhir_r4 at RJ2 until {TOMORROW}, by A. Owner: its test endpoint opens next month"
+    assert (configured.accepted, configured.policy) == ([told], parts.policy.hash)
+    assert (configured.organisations, configured.policy_before) == (parts.organisations.digest, "")
+
+
 def test_https_in_capitals_is_https(tmp_path: Path) -> None:
     assert load_settings(None, **good(tmp_path, public_url="HTTPS://connectcare.example")).fhir_base
 
@@ -239,3 +269,26 @@ async def test_a_journal_that_cannot_be_written_stops_start_up(tmp_path: Path) -
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises((StoreUnusable, OSError)):
         await started(tmp_path)
+
+
+def test_production_tells_everything_that_it_lacks_at_once_each_with_its_line(tmp_path: Path) -> None:
+    file = written(tmp_path, good(tmp_path))
+    file.write_text(
+        "public_url: http://connectcare.example\n"
+        f"data_dir: {tmp_path}\nkey_file: {tmp_path}/key\n"
+        "sender_constraint: optional\n"
+        "issuers: [{issuer: 'https://login.example', audience: a, algorithms: [ES256]}]\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [f"{file}:1", f"{file}:4", str(file), str(file)]
+    assert "audit_sink is missing" in lines[2]
+    assert "checkpoint_key is missing" in lines[3]
+
+
+def test_a_way_to_sign_in_on_loopback_is_for_the_demo(tmp_path: Path) -> None:
+    here = {"issuer": "http://127.0.0.1:9/demo", "allow_insecure_loopback": True}
+    sign_in = {"name": "the demo's", "tag": "demo", "client_id": "c", **here}
+    demo = load_settings(None, **good(tmp_path, profile="demo", issuers=[{**ISSUER, **here}], sign_ins=[sign_in]))
+    assert [lack.where for lack in lacks_of(demo)] == ["sender_constraint", "issuers", "sign_ins"]

@@ -121,7 +121,8 @@ class TestSettings:
     def load(folder: Path, **given: object) -> str | None:
         issuer = {"issuer": "https://login.example", "audience": "connect-care", "algorithms": ["ES256"]}
         values = {"public_url": "https://connectcare.example", "data_dir": folder, "key_file": folder / "k"}
-        return load_settings(None, **{**values, "checkpoint_key": folder / "c", "issuers": [issuer], **given}).database
+        values |= {"checkpoint_key": folder / "c", "audit_sink": folder / "s"}
+        return load_settings(None, **{**values, "issuers": [issuer], **given}).database
 
     @pytest.mark.parametrize(
         "url",

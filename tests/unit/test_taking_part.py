@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def settings(tmp_path: Path, *entries: dict[str, Any], rows: str = ROWS, **more:
         data_dir=tmp_path / "data",
         key_file=tmp_path / "key",
         checkpoint_key=tmp_path / "checkpoint.key",
+        audit_sink=tmp_path / "sink.jsonl",
         issuers=[issuer],
         organisations_file=file,
         **more,
@@ -196,3 +198,66 @@ async def test_in_a_demo_the_practice_that_is_tried_has_a_stand_in(tmp_path: Pat
     builds = Builds()
     await connected(load_register(given), given, builds)
     assert builds.of == ["G85004"]
+
+
+TODAY = date(2026, 11, 23)
+ACCEPTED = {"reason": "its test endpoint opens in December", "by": "A. Owner, CIO", "until": "2026-12-31"}
+
+
+def accepting(**changed: str) -> dict[str, Any]:
+    return TRUST | {"accepted_below_silver": ACCEPTED | changed}
+
+
+def test_somebody_answers_for_a_connection_below_silver(tmp_path: Path, evidence: dict[str, Grade]) -> None:
+    found = load_register(settings(tmp_path, accepting()), TODAY)
+    told = "fhir_r4 at RJ2 until 2026-12-31, by A. Owner, CIO: its test endpoint opens in December"
+    assert taking_part.accepted(found) == [told]
+    assert load_register(settings(tmp_path, accepting()), date(2026, 12, 31)).get("RJ2")
+    group = LISTED | {"accepted_below_silver": ACCEPTED}
+    assert taking_part.accepted(load_register(settings(tmp_path, group), TODAY)) == [told.replace("RJ2", "list.csv")]
+    for silent in (TRUST, accepting() | {"stage": "shadow"}):
+        assert taking_part.accepted(load_organisations(settings(tmp_path, silent).organisations_file)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "day", "grade", "said"),
+    [
+        ({}, date(2027, 1, 1), Grade.BRONZE, r"what A\. Owner, CIO accepted ended on 2026-12-31"),
+        (
+            {"until": "2027-02-24"},
+            TODAY,
+            Grade.BRONZE,
+            r"further than 92 days ahead\. Accept it until 2027-02-23",
+        ),
+        ({}, TODAY, Grade.NONE, "nor bronze, without which nobody can answer for it"),
+    ],
+)
+def test_what_is_accepted_has_an_end_and_a_floor(
+    tmp_path: Path, evidence: dict[str, Grade], changed: dict[str, str], day: date, grade: Grade, said: str
+) -> None:
+    evidence |= {"RJ2": grade, "None": grade}
+    with pytest.raises(SettingsError, match=said):
+        load_register(settings(tmp_path, accepting(**changed)), day)
+
+
+@pytest.mark.parametrize("left_out", ["reason", "by", "until"])
+def test_an_acceptance_says_why_who_and_until_when(tmp_path: Path, left_out: str) -> None:
+    half = {key: value for key, value in ACCEPTED.items() if key != left_out}
+    with pytest.raises(ConfigurationError, match=rf"yaml:1: accepted_below_silver\.{left_out} is missing"):
+        load_register(settings(tmp_path, TRUST | {"accepted_below_silver": half}))
+
+
+def test_every_organisation_that_production_refuses_is_told_with_its_line(
+    tmp_path: Path, evidence: dict[str, Grade]
+) -> None:
+    file = tmp_path / "organisations.yaml"
+    given = settings(tmp_path, TRUST)
+    loopback = {"auth": {"scheme": "client-credentials", "token_url": "http://127.0.0.1/t", "client_id": "c"}}
+    loopback["auth"]["secret_file"] = "/nowhere"
+    entries = [TRUST, TRUST | {"ods": "RPG", "stage": "shadow", "settings": loopback}]
+    file.write_text("organisations:\n" + "".join(f"  - {json.dumps(entry)}\n" for entry in entries))
+    with pytest.raises(SettingsError) as caught:
+        load_register(given)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{file}:2: RJ2 is live, but its connector fhir_r4 has not earned silver there. Run")
+    assert second == f"{file}:3: the token_url of RPG is plain HTTP. Give its https address."

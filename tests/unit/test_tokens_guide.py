@@ -31,6 +31,7 @@ def test_each_setting_in_the_guide_is_one(block: str, tmp_path: Path) -> None:
             "data_dir": tmp_path,
             "key_file": tmp_path / "key",
             "checkpoint_key": tmp_path / "checkpoint",
+            "audit_sink": tmp_path / "sink",
             "issuers": [{"issuer": "https://login.example", "audience": "connect-care", "algorithms": ["ES256"]}],
             **shown,
         },

@@ -46,6 +46,7 @@ KINDS: Final[Mapping[str, tuple[str, frozenset[Kind] | None]]] = {
     ),
     "cases": ("Cases", frozenset({Kind.CASE_OPENED, Kind.CASE_MOVED})),
     "readings": ("Readings of the audit", frozenset({Kind.AUDIT_READ})),
+    "configured": ("What was set up anew", frozenset({Kind.CONFIGURED})),
 }
 """What a search can be narrowed to, by the form's word."""
 

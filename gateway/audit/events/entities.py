@@ -10,7 +10,7 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from gateway.audit.events import codes
 from gateway.audit.events.agents import token_urn
 from gateway.audit.events.codes import Json
-from gateway.audit.row import Kind, Row
+from gateway.audit.row import Configured, Kind, Row
 
 _READ_ONE: Final = "/{resource_id}"
 
@@ -124,4 +124,12 @@ def _said(row: Row) -> Iterator[tuple[str, str]]:
     yield "erased rows", row.erased.rows if row.erased else ""
     yield "legal reference", row.lawful.reference if row.lawful else ""
     yield "disclosure policy", row.lawful.policy if row.lawful else ""
+    yield from _configured(row.configured) if row.configured else ()
     yield "policy hash", row.policy_hash
+
+
+def _configured(configured: Configured) -> Iterator[tuple[str, str]]:
+    yield "policy hash before", configured.policy_before
+    yield "organisations hash", configured.organisations
+    yield "organisations hash before", configured.organisations_before
+    yield "accepted below silver", "; ".join(configured.accepted)

@@ -13,6 +13,7 @@
 | a refusal by role, of a token | base: DICOM 110113 with BALP's AuthZ-Role, 110114 User Authentication |
 | any other refusal | base, in the shape of a read or a query: BALP's profiles of those are of success alone |
 | rows erased | base: ISO 21089 destroy |
+| what is in force from now on | base: DICOM 110113 Security Alert |
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ _BASE: Final[dict[Kind, tuple[Json, str]]] = {
     Kind.CASE_OPENED: (codes.SECURITY_ALERT, "C"),
     Kind.CASE_MOVED: (codes.SECURITY_ALERT, "U"),
     Kind.ERASED: (codes.DESTROY, "D"),
+    Kind.CONFIGURED: (codes.SECURITY_ALERT, "U"),
 }
 """Type and action of what has no pattern of its own."""
 

@@ -35,6 +35,7 @@ class What(StrEnum):
     AUDIT_READ = "audit-read"
     LINK_TESTED = "link-tested"
     ERASED = "erased"
+    SET_UP = "set-up"
 
 
 class Asked(StrEnum):

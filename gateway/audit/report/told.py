@@ -253,6 +253,11 @@ def _erased(group: Group, _: Context) -> Told:
     return {"what": What.ERASED, "text": f"{name_of(group.rows[0])} erased old lines of this list."}
 
 
+def _configured(_: Group, __: Context) -> Told:
+    """It is about no patient, and so is in nobody's report; should one ever name a patient, it isn't hidden."""
+    return {"what": What.SET_UP, "text": "Connect Care was set up anew. Nobody saw your record."}
+
+
 _BY_KIND: Final[Mapping[Kind, Callable[[Group, Context], Told]]] = {
     Kind.INTENT: _started,
     Kind.RELEASE: _looked,
@@ -270,5 +275,6 @@ _BY_KIND: Final[Mapping[Kind, Callable[[Group, Context], Told]]] = {
     Kind.ERASED: _erased,
     Kind.AUDIT_READ: _read,
     Kind.SOURCE_TRIED: _tested,
+    Kind.CONFIGURED: _configured,
 }
 """Every kind has its words: a row that were left out could hide a look."""

@@ -62,6 +62,7 @@ GIVEN: dict[Kind, dict[str, Any]] = {
     Kind.DISCLOSURE: {"lawful": PAPERS, "seen": {"results": 3}},
     Kind.AUDIT_READ: {"door": "POST /access-reports", "who": OFFICER},
     Kind.ERASED: {"who": None},
+    Kind.CONFIGURED: {"who": None},
 }
 
 
