@@ -45,9 +45,9 @@ def make(folder: Path, environment: Path) -> list[Path]:
     (folder / "client").mkdir(mode=0o700, parents=True, exist_ok=True)
     before = set(folder.rglob("*"))
     for name in PASSWORDS:
-        _once(folder / name, lambda file: _write(file, secrets.token_urlsafe(24).encode()))
-    _once(folder / "master_key", new_master_key)
-    _once(folder / "checkpoint_key", lambda file: new_key(file, LOG_NAME))
+        once(folder / name, lambda file: write(file, secrets.token_urlsafe(24).encode()))
+    once(folder / "master_key", new_master_key)
+    once(folder / "checkpoint_key", lambda file: new_key(file, LOG_NAME))
     _make_certificates(folder)
     made = sorted(set(folder.rglob("*")) - before)
     _hand_over(folder)
@@ -55,12 +55,14 @@ def make(folder: Path, environment: Path) -> list[Path]:
     return made
 
 
-def _once(file: Path, make_it: Callable[[Path], object]) -> None:
+def once(file: Path, make_it: Callable[[Path], object]) -> None:
+    """Make a file that isn't there."""
     if not file.exists():
         make_it(file)
 
 
-def _write(file: Path, content: bytes) -> None:
+def write(file: Path, content: bytes) -> None:
+    """A new file that its owner alone can read. Raises FileExistsError."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(content)
 
@@ -71,25 +73,27 @@ def _make_certificates(folder: Path) -> None:
         return
     if there:
         raise FileExistsError(f"Some certificates are there ({', '.join(there)}) and some aren't. Remove these first.")
-    authority = _Authority.new()
-    _write(folder / "client_authority", authority.pem)
+    authority = Authority.new()
+    write(folder / "client_authority", authority.pem)
     server = authority.sign("TLS proxy", [HOST, f"*.{HOST}", "proxy"], ExtendedKeyUsageOID.SERVER_AUTH)
     client = authority.sign(EHR, [EHR], ExtendedKeyUsageOID.CLIENT_AUTH)
     for files, (certificate, key) in (
         (("tls_certificate", "tls_key"), server),
         (("client/ehr.crt", "client/ehr.key"), client),
     ):
-        _write(folder / files[0], certificate)
-        _write(folder / files[1], key)
+        write(folder / files[0], certificate)
+        write(folder / files[1], key)
 
 
 @dataclass(frozen=True)
-class _Authority:
+class Authority:
+    """A certificate authority whose key is never written down."""
+
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
     @classmethod
-    def new(cls) -> _Authority:
+    def new(cls) -> Authority:
         """An authority that can sign leaves only."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("Connect Care demonstration")
@@ -103,6 +107,7 @@ class _Authority:
 
     @property
     def pem(self) -> bytes:
+        """Its own certificate."""
         return self.certificate.public_bytes(Encoding.PEM)
 
     def sign(self, name: str, hosts: Sequence[str], use: x509.ObjectIdentifier) -> tuple[bytes, bytes]:
@@ -160,7 +165,7 @@ def _hand_over(folder: Path) -> None:
 
 def _write_environment(file: Path, folder: Path) -> None:
     owner = folder.stat()
-    _once(file, lambda new: _write(new, f"RUN_AS={owner.st_uid}:{owner.st_gid}\n".encode()))
+    once(file, lambda new: write(new, f"RUN_AS={owner.st_uid}:{owner.st_gid}\n".encode()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

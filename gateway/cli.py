@@ -1,4 +1,4 @@
-"""`connectcare`: serve, migrate, demo, policy, keys, connector, choice, audit, openapi."""
+"""`connectcare`: serve, migrate, doctor, demo, policy, keys, connector, choice, audit, openapi."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from gateway.audit_commands.app import app as audit
 from gateway.choice_commands.app import app as choice
 from gateway.connector_commands.app import app as connector
+from gateway.doctor.command import doctor
 from gateway.policy_commands.diff import diff as policy_diff
 
 # A command imports what it needs when it runs: `demo token` is typed between two curls, and must not wait for a server.
@@ -187,6 +188,7 @@ def policy_matrix(
 
 
 policy.command("diff")(policy_diff)
+app.command()(doctor)
 
 
 @keys.command("new")

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     Metrics are served on `metrics_port` of the address `metrics_host`, a port of their own; without one they aren't.
     Spans go to the OpenTelemetry collector at `otlp_endpoint`, of `traces_ratio` of all requests; without one there are
     none.
+    `backup_stamp` is a file that the back-up writes whenever it succeeded: `connectcare doctor` reads its date.
     `kernel` is what reads FHIR: `native` code, which must be built, `python`, or `auto`: native where it is built.
     `security_contact` is whom to tell of a security hole, as a mailto:, https: or tel: address (RFC 9116).
     A gateway that is told to end goes on answering for `drain_seconds`, and what is under way then has
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
     security_contact: str | None = None
     drain_seconds: float | None = Field(default=None, ge=0, le=300)
     finish_seconds: int = Field(default=30, ge=1, le=600)
+    backup_stamp: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     otlp_endpoint: str | None = None

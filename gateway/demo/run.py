@@ -75,7 +75,8 @@ def run(options: DemoOptions) -> None:
         settings = _settings(data, public_url, around, options)
         metrics = stack.enter_context(exposed(_HOST, options.metrics_port))
         around = {**around, "metrics": metrics.address if metrics else ""}
-        announced = demo_state.announce(port, {**around, "publicUrl": public_url, "data": str(data)})
+        where = {"publicUrl": public_url, "data": str(data), "settings": str(_keep(settings, data))}
+        announced = demo_state.announce(port, {**around, **where})
         stack.callback(announced.unlink, missing_ok=True)
         _serve(
             create_app(settings, metrics=metrics.folder if metrics else None),
@@ -208,6 +209,13 @@ def _settings(data: Path, public_url: str, around: dict[str, Any], options: Demo
         **given,
         **options.more,
     )
+
+
+def _keep(settings: Settings, data: Path) -> Path:
+    """The settings as a file, for commands that want a gateway's: `connectcare doctor` is one."""
+    file = data / "settings.yaml"
+    demo_state.write_state(file, settings.model_dump(mode="json", exclude_unset=True))
+    return file
 
 
 def _sign_in(issuer: str) -> SignInSettings:

@@ -235,6 +235,57 @@ def test_a_sandbox_is_made_to_misbehave_by_a_command_too(demo: Demo) -> None:
     assert done.stderr.startswith("The demo has no sandbox X1. It has 703")
 
 
+STILL_NEEDED = (
+    "profile: it says demo. Set",
+    "public_url must be https in production. Put",
+    "sender_constraint must be required in production: a copied bearer token",
+    "issuers: allow_insecure_loopback is for the demo. Give",
+    "sign_ins: allow_insecure_loopback is for the demo (the demo's sign-in). Give",
+    "patient_sign_ins: allow_insecure_loopback is for the demo (the demo's sign-in for patients). Give",
+    "addresses is for the demo. Give",
+    "audit_sink is missing: ",
+    "checkpoint_key is missing: ",
+    "security_contact: nobody can be told of a security hole. Give",
+    "backup_stamp: nothing tells whether there is a back-up. Have",
+    "key_file: DATA/master.key lies in data_dir: ",
+    "FILE:RJ2 is a sandbox",
+    "FILE:RJ2 is live, but its connector fhir_r4 has not earned silver there. Run",
+    "FILE:709 is a sandbox",
+    "FILE:RPG is a sandbox",
+    "FILE:703 is a sandbox",
+    "FILE:X26 is a sandbox",
+    "FILE:X26 is live, but its connector pds has not earned silver there. Run",
+    "FILE:GP practices of Lewisham is a sandbox",
+    "FILE:GP practices of Lewisham is live, but its connector gp_connect has not earned silver there. Run",
+    "FILE:GP practices of Greenwich is a sandbox",
+    "FILE:GP practices of Greenwich is live, but its connector gp_connect has not earned silver there. Run",
+    "ISSUER: it is the demo's identity provider. Name your own issuer.",
+    "PATIENTS: it is the demo's identity provider. Name your own issuer.",
+)
+
+
+def test_the_doctor_lists_exactly_what_production_still_needs(demo: Demo) -> None:
+    done = run_cli("doctor", "--port", str(demo.port), environment=demo.environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [line.partition(". ")[2] for line in done.stdout.splitlines() if ". Advice: " not in line]
+    said = json.loads((demo.data / "identity.json").read_text())
+    file = ROOT / "connectors" / "organisations.yaml"
+    numbered = list(enumerate(file.read_text().splitlines(), start=1))
+    entries = [number for number, line in numbered if line.startswith("  - ")]
+    lists = ("GP practices of Lewisham", "GP practices of Greenwich")
+    names = ("RJ2", *lists, "08L", "08A", "709", "RPG", "703", "X26")
+    places = {
+        **{f"FILE:{name}": f"{file}:{line}: {name}" for name, line in zip(names, entries, strict=True)},
+        "DATA": str(demo.data),
+        "ISSUER": said["issuer"],
+        "PATIENTS": said["patientIssuer"],
+    }
+    pattern = "|".join(map(re.escape, places))
+    expected = [re.sub(pattern, lambda found: places[found[0]], text) for text in STILL_NEEDED]
+    assert len(lines) == len(expected), done.stdout
+    assert [line[: len(text)] for line, text in zip(lines, expected, strict=True)] == expected
+
+
 def test_a_role_that_the_demo_has_not_got_is_told_with_those_it_has(demo: Demo) -> None:
     done = run_cli("demo", "token", "--as", "nobody", "--port", str(demo.port), environment=demo.environment)
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,0 +1,1 @@
+"""What a gateway still lacks for production, found out without one that runs: `connectcare doctor`."""
