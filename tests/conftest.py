@@ -7,9 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.canaries import leaked
+from tests.figures import figure, pytest_configure, pytest_terminal_summary
 from tests.stores import place, postgres, postgres_place, sqlite_place, template
 
-__all__ = ["place", "postgres", "postgres_place", "sqlite_place", "template"]
+__all__ = [
+    "figure",
+    "place",
+    "postgres",
+    "postgres_place",
+    "pytest_configure",
+    "pytest_terminal_summary",
+    "sqlite_place",
+    "template",
+]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

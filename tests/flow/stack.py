@@ -174,6 +174,10 @@ def _as_it_is(_: str, connector: Connector) -> Connector:
     return connector
 
 
+def _called_in_process(sandbox: Sandbox) -> Transport:
+    return Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandbox))
+
+
 @asynccontextmanager
 async def running(
     data: Path,
@@ -183,6 +187,7 @@ async def running(
     others: Mapping[str, Sandbox] | None = None,
     instead: Mapping[str, Connector] | None = None,
     around: Callable[[str, Connector], Connector] = _as_it_is,
+    network: Callable[[Sandbox], Transport] = _called_in_process,
     audit_transport: Transport | None = None,
     ehr: Launcher | None = None,
     **settings: Any,
@@ -191,7 +196,7 @@ async def running(
 
     `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
     and in place of the usual ones. `instead`: connectors in place of those to a sandbox; `around`: what is put around
-    each connector, by ODS code. `audit_transport`: the network
+    each connector, by ODS code; `network`: how a sandbox is reached. `audit_transport`: the network
     towards an external audit repository. `ehr`: the EHR that may launch the viewer, as far as the settings register it.
     """
     key_file = data / "master.key"
@@ -208,8 +213,7 @@ async def running(
     def connected(entry: Organisation) -> Connector:
         if entry.ods in given_connectors:
             return around(entry.ods, given_connectors[entry.ods])
-        transport = Httpx2Transport(Limits(), httpx2.ASGITransport(app=sandboxes[entry.ods]))
-        return around(entry.ods, connect(entry, transport=transport))
+        return around(entry.ods, connect(entry, transport=network(sandboxes[entry.ods])))
 
     given = {
         "profile": "demo",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -17,6 +17,7 @@ import uvicorn
 
 from gateway import log
 from gateway.log_events import EVENTS
+from tests.logs import untouched
 
 NHS_NUMBER: Final = "9990000018"
 
@@ -40,29 +41,11 @@ class Unraisable:
         self.exc_value, self.object = error, thing
 
 
-def remembered(name: str) -> Callable[[], None]:
-    logger = logging.getLogger(name)
-    handlers, level, propagate, disabled = logger.handlers[:], logger.level, logger.propagate, logger.disabled
-
-    def restore() -> None:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-        logger.propagate, logger.disabled = propagate, disabled
-
-    return restore
-
-
 @pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
+def _untouched() -> Iterator[None]:
     """Every test leaves the process's logging as it found it."""
-    names = ("", "connect-care", "uvicorn", "uvicorn.error", "uvicorn.access", "py.warnings")
-    restores = [remembered(name) for name in names]
-    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, log._Strictness.raises
-    yield
-    for restore in restores:
-        restore()
-    sys.excepthook, threading.excepthook, sys.unraisablehook, log._Strictness.raises = hooks
-    logging.captureWarnings(False)
+    with untouched():
+        yield
 
 
 @pytest.fixture
