@@ -42,6 +42,11 @@ class _Head(msgspec.Struct):
     resourceType: str  # noqa: N815
 
 
+class _Entries(msgspec.Struct):
+    entry: list[msgspec.Raw] = []
+
+
+_entries: Final = msgspec.json.Decoder(_Entries)
 _head: Final = msgspec.json.Decoder(_Head)
 _envelope: Final = msgspec.json.Decoder(Envelope, float_hook=read_number)
 _any: Final = msgspec.json.Decoder(dict[str, Any], float_hook=read_number)
@@ -80,6 +85,7 @@ class Page:
 def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     """Raises WrongContent or TooMuch; a body that isn't a Bundle is wrong content."""
     refuse_crowds(body)
+    _refuse_too_many(body, max_entries)
     native = kernel.reader()
     envelope = native.bundle(body, max_entries) if native is not None else None
     if envelope is None:
@@ -109,6 +115,19 @@ def _read_bundle(body: bytes, max_entries: int) -> Page:
         if read is not None and _is_whole(read.resource, held_back)
     ]
     return _page(envelope, entries, held_back)
+
+
+def _refuse_too_many(body: bytes, max_entries: int) -> None:
+    """Raises TooMuch for a big body with more entries than may be, before each is made an object that weighs several
+    times what it is written with. A body that can't be read is left to the reader, which says what is wrong."""
+    if len(body) <= _ROUND:
+        return
+    try:
+        found = _entries.decode(body)
+    except (ValueError, RecursionError):
+        return
+    if len(found.entry) > max_entries:
+        raise TooMuch("entries over the cap")
 
 
 def _require_bundle(envelope: Mapping[str, Any], max_entries: int) -> None:

@@ -46,7 +46,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("transport", ["aiohttp", "httpx2"])
-async def test_half_a_gibibyte_of_bomb_costs_less_than_48_mebibytes(transport: str) -> None:
+async def test_half_a_gibibyte_of_bomb_costs_less_than_16_mebibytes(transport: str) -> None:
     body = bomb(512)
     assert len(body) < MIB
 
@@ -59,7 +59,27 @@ async def test_half_a_gibibyte_of_bomb_costs_less_than_48_mebibytes(transport: s
         )
         told, _ = await child.communicate()
     assert child.returncode == 0
-    assert int(told) < 48 * 1024
+    assert int(told) < 16 * 1024
+
+
+@pytest.mark.parametrize(("mebibytes", "is_bomb"), [(1, False), (2, False), (3, True), (8, True)])
+async def test_what_opens_a_thousandfold_is_cut_long_before_the_cap(
+    opened: Open, mebibytes: int, is_bomb: bool
+) -> None:
+    answer = reply(gzip.compress(b" " * mebibytes * MIB), content_encoding="gzip")
+    if not is_bomb:
+        assert len(await ask(opened, answer)) == mebibytes * MIB
+        return
+    with pytest.raises(TooMuch, match="opens too far"):
+        await ask(opened, answer)
+
+
+async def test_a_record_that_repeats_itself_a_hundredfold_is_read(opened: Open) -> None:
+    entry = b'{"resource":{"resourceType":"Observation","id":"%d","status":"final","note":"' + b"much the same " * 40
+    body = b"[" + b",".join(entry % number + b'"}}' for number in range(20_000)) + b"]"
+    squeezed = gzip.compress(body)
+    assert len(body) > 60 * len(squeezed)
+    assert await ask(opened, reply(squeezed, content_encoding="gzip")) == body
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip"])
