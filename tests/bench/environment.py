@@ -37,7 +37,7 @@ def python(place: Path = PLACE, lock: Path = LOCK) -> Path:
 
 
 def _make(interpreter: Path, lock: Path) -> None:
-    print("making the bench's own environment", flush=True)
+    print(f"making an environment of its own: {interpreter.parents[1]}", flush=True)
     try:
         subprocess.run([sys.executable, "-m", "venv", str(interpreter.parents[1])], check=True, capture_output=True)
         pip(interpreter, lock)
