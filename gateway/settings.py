@@ -17,10 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 import gateway
-from connectors.sdk.file_faults import line_of, read_yaml
+from connectors.sdk.file_faults import NOT_YAML, line_of, read_yaml
 from connectors.sdk.kernel import Choice
 from gateway.audit.followers.settings import AuditRepository
 from gateway.caller.certificate import Proxies
@@ -304,7 +303,7 @@ def _read(file: Path) -> dict[str, Any]:
         values = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{file} can't be read ({error.strerror}). Name another settings file.") from error
-    except YAMLError as error:
+    except NOT_YAML as error:
         raise SettingsError(f"{file} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"{file} must hold settings, one a line: name: value.")

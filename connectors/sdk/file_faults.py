@@ -14,6 +14,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from connectors.sdk.errors import ConfigurationError
 
+NOT_YAML: Final = (YAMLError, ValueError, ArithmeticError, RecursionError)
+"""What the reader raises for a text that it can't make anything of: besides its own errors, those of a date that no
+calendar has, of a number or a character that is none, and of nesting without end."""
 _DATE: Final = re.compile(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", re.ASCII)
 
 
@@ -45,6 +48,10 @@ def read_yaml(path: Path) -> Any:
         raise wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
     except YAMLError as error:
         raise wrong(path, 1, "not YAML: it holds a character that YAML doesn't allow", "Remove it.") from error
+    except (ArithmeticError, RecursionError) as error:
+        raise wrong(
+            path, 1, "not YAML: nested too deep, or with a character that there isn't", "Correct it."
+        ) from error
     except ValueError as error:
         # The reader makes dates of what looks like one, and doesn't say where it couldn't.
         raise wrong(path, _line_of_no_date(path), f"a date that doesn't exist ({error})", "Correct it.") from error

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
 
 from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.file_faults import read_yaml
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import STAFF, Role
 
@@ -114,13 +113,7 @@ class _Table:
 
 
 def _roles_node(path: Path) -> CommentedMap:
-    try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}). Name another file.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _wrong(path, line, f"not YAML: {error.problem}", "Mend the line.") from error
+    document = read_yaml(path)
     if not isinstance(document, CommentedMap) or set(document) != {"owner", "source", "roles"}:
         raise _wrong(path, 1, "the file must hold owner, source and roles, and nothing else", "Add or remove keys.")
     if not isinstance(document["roles"], CommentedMap) or not document["roles"]:

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from connectors.sdk.errors import ConfigurationError
+from connectors.sdk.file_faults import NOT_YAML
 
 
 class PolicyProblem(ConfigurationError):
@@ -44,6 +45,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise PolicyProblem(f"{path}:{line}: not YAML: {error.problem}. Mend the line.") from error
+    except NOT_YAML as error:
+        what = "not YAML: it holds a character, a number or a date that there isn't, or is nested too deep"
+        raise PolicyProblem(f"{path}: {what}. Correct it.") from error
     if not isinstance(document, dict):
         refuse(path, "it must hold keys and values", "Compare it with the file that the project ships.")
     return document

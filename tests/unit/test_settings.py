@@ -120,7 +120,14 @@ def test_a_wrong_setting_stops_start_up(tmp_path: Path, change: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("- a list", "must hold settings"), ("a: [", "is not YAML"), ("{}", "public_url is missing")]
+    ("text", "said"),
+    [
+        ("- a list", "must hold settings"),
+        ("a: [", "is not YAML"),
+        ("a: \x06", "is not YAML"),
+        ("a: 2026-02-30", "is not YAML"),
+        ("{}", "public_url is missing"),
+    ],
 )
 def test_a_file_that_holds_no_settings_is_told(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
