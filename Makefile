@@ -9,7 +9,8 @@ KERNEL := $(VENV)/.kernel
 # Many tests start the gateway as a process: without compiled files each start takes seconds longer.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz test-all check controls sbom bench shots openapi evidence vendor lock clean
+.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz fuzz mutation soak test-all check controls sbom bench shots openapi evidence \
+	vendor lock clean
 
 setup: $(STAMP) $(KERNEL)
 
@@ -47,6 +48,20 @@ test-real: setup
 # Both contracts with ten thousand cases each that nobody saw before: for the night, since what it finds is no one change's doing.
 test-fuzz: setup
 	$(BIN)/python -m pytest -x -m slow tests/contract/test_schemathesis.py --hypothesis-seed=$$(date +%s)
+
+# Five readers of what others write, under coverage guidance, ten minutes each: for the night too.
+SECONDS_EACH ?= 600
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_EACH)
+
+# How many small wrong changes of the policy's code the tests notice: an hour or two.
+mutation: setup
+	$(BIN)/python -m tests.mutation
+
+# An hour at half of what the machine carries, with sources that fall ill at random; five minutes of each illness before.
+soak: setup
+	$(BIN)/python -m tests.hostile.one_bad_source
+	$(BIN)/python -m tests.soak
 
 test-all: test test-clients test-slow
 
@@ -91,6 +106,7 @@ lock:
 	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 	uv pip compile tests/clients/python.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/python.lock
 	uv pip compile tests/bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/bench/peers/requirements.lock
+	uv pip compile tests/fuzz/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/fuzz/requirements.lock
 	uv pip compile tests/clients/node.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o tests/clients/node.lock
 	uv pip compile deploy/gateway/kernel.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o deploy/gateway/kernel.lock
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-dev.lock

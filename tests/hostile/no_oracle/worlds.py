@@ -20,6 +20,8 @@ from tests.hostile.no_oracle.questions import FHIR, Known, Question, content_of,
 from tests.hostile.no_oracle.remembered import Network
 
 _CURSOR: Final = re.compile(r"(?<=_cursor=)[A-Za-z0-9_-]+")
+UNHURRIED: Final = 30.0
+"""Seconds that sources have: a busy machine must not make one of the worlds late."""
 _OF_THE_ANSWER: Final = frozenset({"date", "x-request-id", "content-length"})
 """Headers that differ between any two answers; a length goes with the body, which is compared itself."""
 
@@ -125,12 +127,14 @@ async def worlds(folder: Path, patient: str, role: str, *, hidden_too: tuple[str
         (folder / "one").mkdir(parents=True)
         (folder / "two").mkdir()
         network = Network()
-        one = await exits.enter_async_context(running(folder / "one", network=network))
+        one = await exits.enter_async_context(running(folder / "one", network=network, deadline=UNHURRIED))
         hidden = await _hidden(one, patient, (role, *hidden_too))
         known = known_of(patient, resources((await one.everything(patient, "gp")).json()))
         (folder / "two" / "master.key").write_text((folder / "one" / "master.key").read_text())
         other = Network()
-        two = await exits.enter_async_context(running(folder / "two", network=other, without=hidden))
+        two = await exits.enter_async_context(
+            running(folder / "two", network=other, without=hidden, deadline=UNHURRIED)
+        )
         for each in (role, *hidden_too):
             await two.agree(patient, each)
         seen = [

@@ -56,7 +56,7 @@ def mixing() -> Mixing:
 async def gateway(tmp_path_factory: pytest.TempPathFactory, mixing: Mixing) -> AsyncIterator[Stack]:
     addresses = {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in SOURCES} | {TRUST: address_of(TRUST)}
     data = tmp_path_factory.mktemp("mixed")
-    async with running(data, instead={TRUST: mixing}, network=Network(), addresses=addresses) as stack:
+    async with running(data, instead={TRUST: mixing}, network=Network(), addresses=addresses, deadline=30) as stack:
         await stack.agree(NHS)
         await stack.agree(GRACE)
         yield stack
