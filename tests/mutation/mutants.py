@@ -37,26 +37,6 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
-class Mutant:
-    """One change: where, what, and the module with it. `function` is the qualified name of what was changed."""
-
-    function: str
-    line: int
-    what: str
-    tree: ast.Module
-
-    def __str__(self) -> str:
-        return f"{self.function}:{self.line}: {self.what}"
-
-    def code(self, file: str) -> CodeType:
-        """The changed function's own code. Raises LookupError where it has none of that name."""
-        code = compile(self.tree, file, "exec")
-        for name in self.function.split("."):
-            code = next(one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == name)
-        return code
-
-
-@dataclass(frozen=True, slots=True)
 class _Change:
     """`holder.field` (or its element `place`) becomes `new`."""
 
@@ -64,6 +44,35 @@ class _Change:
     place: int | None
     new: Any
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change: where, and what. `function` is the qualified name of what is changed; its place in the module is the
+    `number` of the function among the module's nodes, and the `inner` number of the node among the function's."""
+
+    function: str
+    line: int
+    what: str
+    _module: ast.Module
+    _number: int
+    _inner: int
+    _change: _Change
+
+    def __str__(self) -> str:
+        return f"{self.function}:{self.line}: {self.what}"
+
+    @property
+    def tree(self) -> ast.Module:
+        """The module with the change."""
+        return _with(self._module, self._number, self._inner, self._change)
+
+    def code(self, file: str) -> CodeType:
+        """The changed function's own code. Raises LookupError where it has none of that name."""
+        code = compile(self.tree, file, "exec")
+        for name in self.function.split("."):
+            code = next(one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == name)
+        return code
 
 
 def mutants(source: str) -> Iterator[Mutant]:
@@ -75,7 +84,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             for inner, changed in enumerate(_body(node)):
                 for change in _changes(changed):
                     where = getattr(changed, "lineno", node.lineno)
-                    yield Mutant(names[id(node)], where, change.what, _with(tree, number, inner, change))
+                    yield Mutant(names[id(node)], where, change.what, tree, number, inner, change)
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Function]]:
