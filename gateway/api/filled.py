@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from typing import Final
 
 from connectors.sdk.nhs_number import parse_nhs_number
+from gateway.api.birth_date import birth_date
 from gateway.api.staff import Misfilled
 from gateway.errors import BadRequest
 from gateway.search.parse import RawPairs
 from gateway.search.person import Person, parse_person
 
 _RULE: Final = "form.find"
-_OLDEST: Final = 1850
 _SAYS: Final = {
     "family": "Enter the whole last name as it is written, without a star or a number",
     "given": "Enter the whole first name as it is written, without a star or a number",
@@ -39,23 +38,6 @@ def number_and_birth_date(fields: Mapping[str, str]) -> tuple[str, str]:
     if errors:
         raise Misfilled(errors, rule=_RULE)
     return number, born
-
-
-def birth_date(fields: Mapping[str, str]) -> str:
-    """From day, month and year. Raises ValueError with what to do."""
-    typed = [fields.get(f"birthdate[{part}]", "").strip() for part in ("year", "month", "day")]
-    if not any(typed):
-        raise ValueError("Enter the date of birth")
-    if not all(part.isascii() and part.isdigit() and len(part) <= len("2000") for part in typed):
-        raise ValueError("Date of birth must have a day, a month and a year in numbers, such as 15 3 1984")
-    year, month, day = map(int, typed)
-    try:
-        born = date(year, month, day)
-    except ValueError:
-        raise ValueError("Date of birth must be a real date") from None
-    if not year >= _OLDEST or born > datetime.now(UTC).date():
-        raise ValueError("Date of birth must be in the past, with all four digits of the year")
-    return born.isoformat()
 
 
 def person(fields: Mapping[str, str]) -> Person:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import Request, Response
@@ -29,6 +28,7 @@ from gateway.locate import Look
 from gateway.shown import Part, Rendered
 from gateway.store.moments import utc_now
 from gateway.web.frame import HTML, Around, Page
+from gateway.web.moments import today
 from gateway.web.record.page import About, RecordPage
 from gateway.web.words import grouped
 
@@ -90,7 +90,7 @@ def _question(request: Request, subject: Subject) -> Viewing:
         permission=subject.permission,
         find=subject.find,
         said=source_sentence,
-        today=datetime.now(UTC).date(),
+        today=today(),
         clock=time.monotonic,
     )
     return Viewing(template(request), request_id(request), subject, RecordPage(about))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,3 +19,8 @@ def moment(at: datetime) -> str:
 def clock_time(at: datetime) -> str:
     """`04:15`"""
     return f"{at.astimezone(_LONDON):%H:%M}"
+
+
+def today() -> date:
+    """The day that it is by the clock in London."""
+    return datetime.now(_LONDON).date()

@@ -22,6 +22,7 @@ from tests.flow.stack import AALIYAH, ELSIE, GRACE, HAROLD, MIA, RAJESH, TOMASZ,
 from tests.quick import every
 
 _TAG = re.compile(r"<[^>]*>")
+BORN = {"birthdate[day]": "12", "birthdate[month]": "3", "birthdate[year]": "1961"}
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 OFFICER = "privacy-officer"
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
@@ -57,7 +58,7 @@ async def called(browser: httpx2.AsyncClient, nhs_number: str, **more: str) -> h
     """The answer to a form that says whom a call is about."""
     page = await browser.get("/office/calls")
     assert page.status_code == 200, page.text
-    said = {"nhsNumber": nhs_number, "day": "12", "month": "3", "year": "1961"}
+    said = {"nhsNumber": nhs_number, **BORN}
     return await browser.post("/office/calls", data={**hidden(page), **said, **more})
 
 
@@ -168,11 +169,12 @@ class TestCalls:
             ({"nhsNumber": ""}, "Enter the NHS number"),
             ({"nhsNumber": "9990000408"}, "check"),
             ({"nhsNumber": HOSTILE}, "10 digits"),
-            ({"day": ""}, "Enter the date of birth"),
-            ({"month": "13"}, "There is no such day"),
-            ({"day": "x"}, "in digits"),
-            ({"year": "61"}, "four digits"),
-            ({"year": "2999"}, "must be in the past"),
+            ({"birthdate[day]": "", "birthdate[month]": "", "birthdate[year]": ""}, "Enter the date of birth"),
+            ({"birthdate[day]": ""}, "a day, a month and a year in numbers"),
+            ({"birthdate[month]": "13"}, "must be a real date"),
+            ({"birthdate[day]": "x"}, "in numbers"),
+            ({"birthdate[year]": "61"}, "four digits"),
+            ({"birthdate[year]": "2999"}, "must be in the past"),
         ],
     )
     async def test_a_slip_is_told_at_its_field(

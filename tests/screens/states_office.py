@@ -37,7 +37,12 @@ async def a_best_interests_look(world: World) -> None:
 async def to_person(screen: Screen, nhs_number: str) -> None:
     """By the form that says whom a call is about."""
     await screen.goto("/office/calls")
-    for field, text in (("nhsNumber", nhs_number), ("birthDate", "12"), ("born-month", "3"), ("born-year", "1961")):
+    for field, text in (
+        ("nhsNumber", nhs_number),
+        ("birthDate", "12"),
+        ("birthdate-month", "3"),
+        ("birthdate-year", "1961"),
+    ):
         await screen.page.fill(f"#{field}", text)
     await screen.press("Continue")
 

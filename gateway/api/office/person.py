@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime
-from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple
 
+from gateway.api.birth_date import birth_date
 from gateway.choice.number import nhs_number_of
 from gateway.errors import BadRequest
-
-_LONDON: Final = ZoneInfo("Europe/London")
-_DIGITS: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
-_OLDEST: Final = 130
-"""Years. Nobody who can be meant is older; a year in two digits is a slip."""
 
 
 class Person(NamedTuple):
@@ -29,7 +22,7 @@ class Person(NamedTuple):
         number = fields.get("nhsNumber", "")
         if not number.strip():
             raise BadRequest("Enter the NHS number, 10 digits.", rule="form.incomplete", expression="nhsNumber")
-        return cls(nhs_number_of(number), birth_date_of(fields))
+        return cls(nhs_number_of(number), _birth_date(fields))
 
     @classmethod
     def opened(cls, about: dict[str, Any]) -> Person:
@@ -42,24 +35,8 @@ class Person(NamedTuple):
         return {"number": self.nhs_number, "born": self.birth_date, "checked": self.is_checked}
 
 
-def birth_date_of(fields: dict[str, str]) -> str:
-    """A day that there was, from three fields. Raises BadRequest."""
-    day, month, year = (fields.get(name, "").strip() for name in ("day", "month", "year"))
-    if not (day and month and year):
-        raise _no_birth_date("Enter the date of birth: day, month and year.")
-    if not all(map(_DIGITS.fullmatch, (day, month, year))):
-        raise _no_birth_date("Write the date of birth in digits, such as 12 3 1961.")
-    today = datetime.now(_LONDON).date()
+def _birth_date(fields: dict[str, str]) -> str:
     try:
-        born = date(int(year), int(month), int(day))
+        return birth_date(fields)
     except ValueError as error:
-        raise _no_birth_date("There is no such day. Check the date of birth.") from error
-    if born > today:
-        raise _no_birth_date("The date of birth must be in the past.")
-    if today.year - born.year > _OLDEST:
-        raise _no_birth_date("Write the year of birth in four digits, and check it.")
-    return born.isoformat()
-
-
-def _no_birth_date(told: str) -> BadRequest:
-    return BadRequest(told, rule="form.birth-date", expression="birthDate")
+        raise BadRequest(str(error), rule="form.birth-date", expression="birthDate") from error

@@ -17,13 +17,13 @@ from fastapi import Request, Response
 from gateway.api import once
 from gateway.api.door import parts_of, template
 from gateway.api.http import request_id
-from gateway.api.pages import SignedIn, around, failed, form, may, shown, signed_in
+from gateway.api.pages import SignedIn, around, form, may, shown
+from gateway.api.staff import admitted, for_staff
 from gateway.caller.context import require_in_context
 from gateway.caller.model import Caller
 from gateway.choice.may import demand
-from gateway.errors import BadRequest, Conflict, GatewayError, NotFound
+from gateway.errors import BadRequest, Conflict, NotFound
 from gateway.fair_use.count import Use
-from gateway.launch.refusals import one_patient
 from gateway.parts import Parts
 from gateway.sealed import Unsealable
 
@@ -112,21 +112,14 @@ class Visit:
 
 
 async def visited(request: Request, page: Callable[[Visit], Awaitable[Response]]) -> Response:
-    """Let somebody in who is signed in, and answer with what `page` makes, or with why not."""
-    try:
-        who = await signed_in(request)
-    except GatewayError as error:
-        return failed(request, error)
-    visit = Visit(request, who)
-    try:
-        await visit.demand_use(Use.REQUEST)
-        async with visit.refusals():
-            if who.session.nhs_number:
-                raise one_patient()
+    """Let somebody in who signed in by themselves, and answer with what `page` makes, or with why not."""
+
+    async def let_in(request: Request, who: SignedIn) -> Response:
+        async with admitted(request, who):
             require_in_context(who.caller, None)
-            return await page(visit)
-    except GatewayError as error:
-        return failed(request, error, around(request, who))
+            return await page(Visit(request, who))
+
+    return await for_staff(let_in)(request)
 
 
 def chosen(fields: Mapping[str, str], name: str, offered: Iterable[_Word], told: str) -> _Word:
