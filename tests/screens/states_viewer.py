@@ -9,7 +9,7 @@ from connectors.kit.faults import Mode
 from tests.flow.stack import GRACE, RAJESH, TOMASZ
 from tests.screens.conftest import Screen, World
 from tests.screens.shots import Shot
-from tests.screens.viewer import find
+from tests.screens.viewer import find, to_whole
 
 WORLD: Final[dict[str, Any]] = {"canaries": False}
 _WARD, _PHONE = 1024, 320
@@ -38,8 +38,8 @@ async def _interruption(world: World, screen: Screen) -> None:
     await screen.press("Continue")
 
 
-def _record(nhs_number: str, section: str = "", *, down: str = "") -> Reach:
-    """The record, at one of its sections; with one source broken."""
+def _record(nhs_number: str, section: str = "", *, down: str = "", by: str = "") -> Reach:
+    """The record, at one of its sections, or by problem or contact; with one source broken."""
 
     async def reach(world: World, screen: Screen) -> None:
         await _signed_in(world, screen, "gp")
@@ -49,6 +49,9 @@ def _record(nhs_number: str, section: str = "", *, down: str = "") -> Reach:
         await find(screen, nhs_number)
         if down:
             world.stack.make(down, Mode.WELL.value)
+        if by:
+            await to_whole(screen)
+            await screen.page.get_by_label(by, exact=True).check()
         if section:
             await screen.page.evaluate("(id) => document.getElementById(id).scrollIntoView()", f"all-{section}")
 
@@ -71,6 +74,8 @@ STATES: Final = [
     Shot("viewer-best-interests", _interruption, _WARD, whole=False),
     Shot("viewer-record", _record(GRACE), _WARD, whole=False),
     Shot("viewer-medicines", _record(GRACE, "medicines"), _WARD, whole=False),
+    Shot("viewer-by-problem", _record(GRACE, by="Problem"), _WARD, whole=False),
+    Shot("viewer-by-contact", _record(GRACE, by="Contact"), _WARD, whole=False),
     Shot("viewer-results", _record(GRACE, "results"), _WARD, whole=False),
     Shot("viewer-incomplete", _record(GRACE, down="RJ2"), _WARD, whole=False),
     Shot("viewer-differs", _record(RAJESH), _WARD, whole=False),

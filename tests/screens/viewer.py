@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from playwright.async_api import expect
+
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, RAJESH, TOMASZ
 from tests.screens.conftest import Screen
 
@@ -26,3 +28,10 @@ async def agree(screen: Screen) -> None:
     """The patient says yes."""
     await screen.page.get_by_label("Yes, the patient agrees").check()
     await screen.press("Continue")
+
+
+async def to_whole(screen: Screen) -> None:
+    """The whole record: where its sources took their time, it's there once somebody asks for it."""
+    if await screen.page.locator(".cc-whole--late").count():
+        await screen.page.locator(".cc-banner").last.get_by_text("Show the whole record").click()
+    await expect(screen.page.locator(".cc-whole")).to_be_visible()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +44,13 @@ class Block:
     def is_over(self) -> bool:
         """True where none of it holds any more."""
         return all(entry.is_over for entry in self.entries)
+
+    @property
+    def every(self) -> Iterator[Entry]:
+        """The entries, each with those beneath it."""
+        for entry in self.entries:
+            yield entry
+            yield from self.under.get(entry.reference, ())
 
     @property
     def sources(self) -> int:

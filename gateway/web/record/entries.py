@@ -10,6 +10,7 @@ from typing import Final
 from connectors.sdk.model import Item, Resource, Section
 from gateway.merge import clinical_date
 from gateway.summary.words import Reader, Told
+from gateway.web.record import filters
 from gateway.web.words import moment, of_one_day
 
 _STATUSES: Final = frozenset({"Status", "Verification"})
@@ -64,17 +65,20 @@ def reference_of(item: Item) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Reads items. `names` are the organisations' by ODS code, in the order in which the filter offers them."""
+    """Reads items. `names` are the organisations' by ODS code, in the order in which the filter offers them, and
+    `marks` what the filter knows them by."""
 
     names: Mapping[str, str]
     resources: Mapping[str, Resource]
     today: date
     anchors: str = "r"
     reader: Reader = field(init=False)
+    marks: Mapping[str, tuple[str, ...]] = field(init=False)
     _places: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reader", Reader(self.resources.get, moment))
+        object.__setattr__(self, "marks", filters.of_sources(self.names))
 
     def of(self, item: Item) -> Entry:
         """The item in words."""
@@ -101,10 +105,14 @@ class Entries:
         """Allergies are never filtered; what holds now isn't by time, however long ago it began."""
         if item.section in _NEVER_FILTERED:
             return ""
-        classes = [f"cc-from-{list(self.names).index(item.source)}"] if item.source in self.names else []
+        classes = [self.source_filter(item.source)]
         if is_over or item.section in (Section.RESULTS, Section.CONTACTS, Section.IMMUNISATIONS):
             classes.append(f"cc-age-{self._age(item)}")
-        return " ".join(classes)
+        return " ".join(filter(None, classes))
+
+    def source_filter(self, source: str) -> str:
+        """The classes by which the filter knows the organisation; "" where it offers none."""
+        return filters.classes("from", self.marks.get(source, ()))
 
     def _age(self, item: Item) -> int:
         """In steps of the filter; what has no whole date is as of today, so that no filter by time hides it."""

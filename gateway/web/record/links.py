@@ -9,11 +9,14 @@ from typing import Any, Final
 from connectors.sdk.model import Item, Section
 from gateway.web.record.entries import Entry, reference_of
 
+Links = Mapping[str, tuple[Entry, ...]]
+"""Entries by the reference of the one that they belong to."""
 _LOOKED_BY: Final = frozenset({"Condition", "Encounter", "Appointment", "DiagnosticReport"})
 
 
 def linked(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
-    """By the reference of each problem, contact and report: what refers to it, and what it refers to."""
+    """By the reference of each problem, contact and report: what refers to it, and what it refers to, in the order of
+    `entries`."""
     shown = {entry.reference: entry for entry in entries if entry.item.section is not Section.DEMOGRAPHICS}
     found: dict[str, dict[str, Entry]] = defaultdict(dict)
     for reference, entry in shown.items():
@@ -22,7 +25,20 @@ def linked(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
                 for one, other in ((reference, target), (target, reference)):
                     if shown[one].item.type in _LOOKED_BY:
                         found[one][other] = shown[other]
-    return {reference: tuple(others.values()) for reference, others in found.items()}
+    order = {reference: place for place, reference in enumerate(shown)}
+    return {
+        reference: tuple(others[other] for other in sorted(others, key=order.__getitem__))
+        for reference, others in found.items()
+    }
+
+
+def gathered(links: Links) -> Links:
+    """Of those the results that a report gathers, which go with it wherever it stands."""
+    reports = {reference: others for reference, others in links.items() if reference.startswith("DiagnosticReport/")}
+    return {
+        reference: tuple(entry for entry in others if entry.item.type == "Observation")
+        for reference, others in reports.items()
+    }
 
 
 def _referred(item: Item) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
@@ -11,19 +11,20 @@ from connectors.sdk.model import Item, Resource, Section
 from gateway.compared import UNREADABLE, joined
 from gateway.web.frame import part
 from gateway.web.record.entries import Entries, Entry
+from gateway.web.record.links import Links
 from gateway.web.record.medicines import TOLD_AS_DOSE, doses_of, form_of
 from gateway.web.record.results import Reading, reading_of
 from gateway.web.words import has_died, identity_of
 
-Links = Mapping[str, tuple[Entry, ...]]
-
 
 @dataclass(slots=True)
 class Rows:
-    """Makes rows, and keeps what it made. `links` are what a problem or contact is tied to."""
+    """Makes rows, and keeps what it made. `links` are what a problem, a contact or a report is tied to; `within` are,
+    by reference, the classes of what shows an entry elsewhere (`arranged.elsewhere`)."""
 
     entries: Entries
     links: Links = field(default_factory=dict)
+    within: Mapping[str, str] = field(default_factory=dict)
     made: dict[str, Markup] = field(default_factory=dict)
 
     def of(self, item: Item) -> Markup:
@@ -37,13 +38,18 @@ class Rows:
         if entry.item.section is Section.MEDICINES:
             return self._medicine(entry, under=under)
         if entry.item.type == "Observation":
-            return self.reading(reading_of(entry))
-        return self._keep(entry, "record/row.jinja", links=self.links.get(entry.reference, ()))
+            return self.reading(reading_of(entry), under=under)
+        links = self.links.get(entry.reference, ()) if entry.anchor else ()
+        return self._keep(entry, "record/row.jinja", links=links)
 
-    def reading(self, reading: Reading, *, in_table: bool = False) -> Markup:
+    def again(self, entry: Entry, *, under: bool = False) -> Markup:
+        """The same row in another place of the page. It has no anchor: the first one is the entry's own."""
+        return self.row(replace(entry, anchor=""), under=under)
+
+    def reading(self, reading: Reading, *, in_table: bool = False, under: bool = False) -> Markup:
         """A result: as a row of its test's table, or by itself."""
         name = "record/reading.jinja" if in_table else "record/result.jinja"
-        return self._keep(reading.entry, name, reading=reading)
+        return self._keep(reading.entry, name, reading=reading, under=under)
 
     def _medicine(self, entry: Entry, *, under: bool) -> Markup:
         doses = doses_of(entry.item)
@@ -52,8 +58,11 @@ class Rows:
         return self._keep(entry, "record/medicine.jinja", doses=doses, said=facts, form=form, under=under)
 
     def _keep(self, entry: Entry, name: str, **said: object) -> Markup:
-        row = part(name, entry=entry, **said)
-        self.made[entry.reference] = row
+        if not entry.anchor:
+            return part(name, entry=entry, **said)
+        within = self.within.get(entry.reference, "")
+        entry = replace(entry, filters=f"{entry.filters} {within}".strip()) if within else entry
+        row = self.made[entry.reference] = part(name, entry=entry, **said)
         return row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,8 +17,10 @@ from gateway.merge import clinical_date
 from gateway.policy.told import ABSENCE, BY_API
 from gateway.search.dates import beginning
 from gateway.shown import Shown
+from gateway.web.record import filters
+from gateway.web.record.arranged import Arrangement, Way, arranged, elsewhere, linked_of
 from gateway.web.record.blocks import Block, blocks_of
-from gateway.web.record.entries import Entry
+from gateway.web.record.entries import Entries, Entry
 from gateway.web.record.links import linked
 from gateway.web.record.results import Test, tests_of
 from gateway.web.record.rows import Rows
@@ -30,30 +32,36 @@ _LOCAL: Final = ZoneInfo("Europe/London")
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Rows that stand together under a heading of their own, "" for none; `block` says why they do."""
+    """Rows that stand together under a heading of their own, "" for none; `block` says why they do. `within`: the
+    classes that hide it where an arrangement shows all of it elsewhere; `title_within` the same for its heading."""
 
     title: str
     rows: tuple[Markup, ...]
+    within: str
+    title_within: str
     block: Block | None = None
     test: Test | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section, ready to be put into the page. `count` is of its rows."""
+    """One section, ready to be put into the page. `count` is of its rows. `elsewhere`: the ways of looking in which
+    some of them stand elsewhere."""
 
     id: str
     title: str
     shelves: tuple[Shelf, ...]
     count: int
     absence: Absence
+    elsewhere: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
     """`incomplete` and `answered` are what each organisation said: (name, sentence). `never` are the standing sentences
     of this role and permission, the same whether or not anything was withheld; `absence` is their last one. `sources`
-    are those of which something is shown, with their places in the filter."""
+    are those of which something is shown: (place in the filter, what the filter knows it by, name). `arrangements` are
+    the other ways of looking for which there is anything."""
 
     sections: tuple[SectionView, ...]
     incomplete: tuple[tuple[str, str], ...]
@@ -62,54 +70,87 @@ class Whole:
     whereabouts: str
     never: tuple[str, ...]
     absence: str
-    sources: tuple[tuple[int, str], ...]
+    sources: tuple[tuple[int, str, str], ...]
+    arrangements: tuple[Arrangement, ...]
 
 
 def whole_of(shown: Shown, rows: Rows, said: Callable[[ManifestLine], str]) -> Whole:
-    """`said` is the sentence of one source. Every item of a section is in exactly one row."""
+    """`said` is the sentence of one source. Every item of a section is in exactly one row of it."""
     entries = {
         section: [rows.entries.of(item) for item in shown.items if item.section is section] for section in TITLES
     }
     # What somebody is allergic to comes before a statement that there is nothing.
     entries[Section.ALLERGIES].sort(key=lambda entry: is_no_known_allergy(entry.item))
-    rows.links = linked(entry for each in entries.values() for entry in each)
+    groups = [group for group in shown.groups if group.section is not Section.DEMOGRAPHICS]
+    blocks = {section: blocks_of(found, groups) for section, found in entries.items() if section not in _SHELVES}
+    arrangements = tuple(_arrangements(entries, blocks, rows))
     lines = shown.manifest.lines
     incomplete = [line for line in lines if line.gaps or line.warnings or line.outcome.leaves_gap]
     return Whole(
-        sections=tuple(_section(section, found, shown, rows) for section, found in entries.items()),
+        sections=tuple(_section(section, found, blocks, shown, rows) for section, found in entries.items()),
         incomplete=tuple((line.name, said(line)) for line in incomplete),
         answered=tuple(said(line) for line in lines if line not in incomplete),
         differences=shown.manifest.differences,
         whereabouts=shown.manifest.whereabouts,
         never=tuple(sentence.replace(BY_API, _HERE) for sentence in shown.manifest.never_shown if sentence != ABSENCE),
         absence=ABSENCE,
-        sources=tuple(
-            (place, name)
-            for place, (source, name) in enumerate(rows.entries.names.items())
-            if _holds(source, shown.items)
-        ),
+        sources=tuple(_sources(shown.items, rows.entries)),
+        arrangements=arrangements,
     )
 
 
-def _holds(source: str, items: Iterable[Item]) -> bool:
-    return any(item.source == source for item in items)
+def _sources(items: Iterable[Item], entries: Entries) -> Iterable[tuple[int, str, str]]:
+    here = {item.source for item in items}
+    for place, (source, marks) in enumerate(entries.marks.items()):
+        if source in here:
+            yield place, filters.classes("only", marks), entries.names[source]
 
 
-def _section(section: Section, entries: Sequence[Entry], shown: Shown, rows: Rows) -> SectionView:
-    shelves = _SHELVES.get(section, _blocks)(entries, shown, rows)
+def _arrangements(
+    entries: Mapping[Section, Sequence[Entry]], blocks: Mapping[Section, Sequence[Block]], rows: Rows
+) -> Iterable[Arrangement]:
+    """Those with anything in them. From here on `rows` know what is linked to what, and what stands elsewhere, too."""
+    links = linked(entry for each in entries.values() for entry in each)
+    every = [block for each in blocks.values() for block in each]
+    known = linked_of(links, every)
+    contacts = (entry for _, found in _in_time(entries[Section.CONTACTS], rows) for entry in found)
+    heads = {Way.PROBLEM: blocks[Section.PROBLEMS], Way.CONTACT: [Block((entry,)) for entry in contacts]}
+    found = [made for way, each in heads.items() if (made := arranged(way, each, known, rows)).views]
+    rows.links, rows.within = links, elsewhere(found, every)
+    return found
+
+
+def _section(
+    section: Section, entries: Sequence[Entry], blocks: Mapping[Section, Sequence[Block]], shown: Shown, rows: Rows
+) -> SectionView:
+    shelves = _SHELVES[section](entries, rows) if section in _SHELVES else _blocks(blocks[section], rows)
     absence = absence_of(section, [entry.item for entry in entries], shown)
-    return SectionView(f"all-{section.value}", TITLES[section], tuple(shelves), len(entries), absence)
+    gone = {each for entry in entries for each in rows.within.get(entry.reference, "").split()}
+    away = tuple(way.value for way in Way if filters.classes("in", [way.value]) in gone)
+    return SectionView(f"all-{section.value}", TITLES[section], tuple(shelves), len(entries), absence, away)
 
 
-def _blocks(entries: Sequence[Entry], shown: Shown, rows: Rows) -> Iterable[Shelf]:
+def _within(entries: Iterable[Entry], rows: Rows) -> str:
+    """The classes that all of them have."""
+    each = [set(rows.within.get(entry.reference, "").split()) for entry in entries]
+    return " ".join(sorted(set.intersection(*each))) if each else ""
+
+
+def _blocks(blocks: Sequence[Block], rows: Rows) -> Iterable[Shelf]:
     """What holds now, then what doesn't; groups side by side."""
-    blocks = blocks_of(entries, (group for group in shown.groups if group.section is not Section.DEMOGRAPHICS))
     mixed = len({block.is_over for block in blocks}) > 1
     titled = set[bool]()
     for block in blocks:
         title = ("Not current" if block.is_over else "Current") if mixed and block.is_over not in titled else ""
         titled.add(block.is_over)
-        yield Shelf(title, tuple(_of_block(block, rows)), block if len(block.entries) > 1 else None)
+        alike = (entry for one in blocks if one.is_over == block.is_over for entry in one.every) if title else ()
+        yield Shelf(
+            title,
+            tuple(_of_block(block, rows)),
+            _within(block.every, rows),
+            _within(alike, rows),
+            block if len(block.entries) > 1 else None,
+        )
 
 
 def _of_block(block: Block, rows: Rows) -> Iterable[Markup]:
@@ -119,32 +160,43 @@ def _of_block(block: Block, rows: Rows) -> Iterable[Markup]:
             yield rows.row(order, under=True)
 
 
-def _results(entries: Sequence[Entry], shown: Shown, rows: Rows) -> Iterable[Shelf]:
+def _results(entries: Sequence[Entry], rows: Rows) -> Iterable[Shelf]:
     observations = [entry for entry in entries if entry.item.type == "Observation"]
     for test in tests_of(observations):
-        yield Shelf(test.name, tuple(rows.reading(reading, in_table=True) for reading in test.readings), test=test)
+        within = _within((reading.entry for reading in test.readings), rows)
+        found = tuple(rows.reading(reading, in_table=True) for reading in test.readings)
+        yield Shelf(test.name, found, within, within, test=test)
     reports = [entry for entry in entries if entry.item.type != "Observation"]
     if reports:
-        yield Shelf("Reports", tuple(map(rows.row, reports)))
+        yield _plain("Reports", reports, rows)
 
 
-def _contacts(entries: Sequence[Entry], shown: Shown, rows: Rows) -> Iterable[Shelf]:
+def _contacts(entries: Sequence[Entry], rows: Rows) -> Iterable[Shelf]:
+    return (_plain(title, found, rows) for title, found in _in_time(entries, rows) if found)
+
+
+def _in_time(entries: Sequence[Entry], rows: Rows) -> tuple[tuple[str, list[Entry]], ...]:
     """A line through time: what is to come, the soonest first; then what was, the latest first."""
     start = datetime.combine(rows.entries.today, datetime.min.time(), _LOCAL)
     today = beginning(start.isoformat()) or 0
     when = {entry.reference: beginning(clinical_date(entry.item)) for entry in entries}
     to_come = [entry for entry in entries if (when[entry.reference] or 0) >= today]
-    for title, found in (("To come, or today", to_come[::-1]), ("Past", [e for e in entries if e not in to_come])):
-        if found:
-            yield Shelf(title, tuple(map(rows.row, found)))
+    past = [entry for entry in entries if (when[entry.reference] or 0) < today]
+    return ("To come, or today", to_come[::-1]), ("Past", past)
 
 
-def _patients(entries: Sequence[Entry], shown: Shown, rows: Rows) -> Iterable[Shelf]:
-    yield Shelf("", tuple(map(rows.row, entries)))
+def _patients(entries: Sequence[Entry], rows: Rows) -> Iterable[Shelf]:
+    yield _plain("", entries, rows)
 
 
-_SHELVES: Final = {
+def _plain(title: str, entries: Sequence[Entry], rows: Rows) -> Shelf:
+    within = _within(entries, rows)
+    return Shelf(title, tuple(map(rows.row, entries)), within, within)
+
+
+_SHELVES: Final[Mapping[Section, Callable[[Sequence[Entry], Rows], Iterable[Shelf]]]] = {
     Section.RESULTS: _results,
     Section.CONTACTS: _contacts,
     Section.DEMOGRAPHICS: _patients,
 }
+"""Of the sections that are not told in blocks."""
