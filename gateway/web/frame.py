@@ -1,7 +1,8 @@
 """The frame of every page, and the headers that go with it.
 
 Pages are Jinja templates over the NHS frontend's macros. Whatever is put into one is escaped where it is put: the
-environment escapes everything that isn't markup already. `undefined` is lenient, as those macros need it to be.
+environment escapes everything that isn't markup already, and no text turns the direction of another. `undefined` is
+lenient, as those macros need it to be.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from gateway.web import assets
+from gateway.web.bidi import isolated
 from gateway.web.moments import clock_time, moment
 from gateway.web.words import day, grouped
 
@@ -102,6 +104,7 @@ def _environment() -> Environment:
         loader=ChoiceLoader([PackageLoader("gateway.web"), PackageLoader("nhsuk_frontend_jinja")]),
         autoescape=True,
         undefined=ChainableUndefined,
+        finalize=isolated,
         trim_blocks=True,
         lstrip_blocks=True,
     )
