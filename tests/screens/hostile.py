@@ -83,7 +83,9 @@ class Hostile:
         spoilt = self._spoilt(resource)
         if spoilt["resourceType"] == "Patient":
             spoilt["name"][0]["family"] += LONGEST
-        spoilt["text"] = {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{NARRATIVE}</div>'}
+        # What is generated may come early; anything else waits for everybody.
+        status = "additional" if spoilt["resourceType"] == "Condition" else "generated"
+        spoilt["text"] = {"status": status, "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{NARRATIVE}</div>'}
         kind = str(spoilt["resourceType"])
         return Item(self._ods, spoilt, SECTION_OF_TYPE.get(kind), str(spoilt["id"]), findings=examine(spoilt)[0])
 
