@@ -32,6 +32,7 @@ async def agree(screen: Screen) -> None:
 
 async def to_whole(screen: Screen) -> None:
     """The whole record: where its sources took their time, it's there once somebody asks for it."""
+    await screen.page.locator(".cc-whole").wait_for(state="attached")
     if await screen.page.locator(".cc-whole--late").count():
         await screen.page.locator(".cc-banner").last.get_by_text("Show the whole record").click()
     await expect(screen.page.locator(".cc-whole")).to_be_visible()
