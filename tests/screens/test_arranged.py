@@ -9,11 +9,13 @@ from playwright.async_api import Locator, expect
 
 from tests.flow.stack import GRACE, ORGANISATIONS
 from tests.flow.test_record_links import PATIENT, Given, given
-from tests.quick import only
 from tests.screens.conftest import CHROMIUM, WIDTHS, Screen, World, served
 from tests.screens.viewer import find, to_whole
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+    pytest.mark.slow,  # what the page says is tried by tests/flow/test_record_links.py
+]
 _NOTHING_CUT = """() => [...document.querySelectorAll('.cc-whole *')].filter((each) => {
   const {textOverflow, webkitLineClamp, overflowX, overflowY, whiteSpace} = getComputedStyle(each);
   const hides = ['hidden', 'clip'].includes(overflowX) || ['hidden', 'clip'].includes(overflowY);
@@ -38,7 +40,7 @@ async def is_sound(screen: Screen) -> None:
     assert await screen.page.evaluate(_NOTHING_CUT) == []
 
 
-@pytest.mark.parametrize("width", only({320}, WIDTHS))
+@pytest.mark.parametrize("width", WIDTHS)
 async def test_each_row_is_seen_once_whichever_way_somebody_looks(world: World, width: int) -> None:
     await world.stack.agree(GRACE)
     async with world.screen("gp", width=width) as screen:
@@ -65,7 +67,6 @@ async def test_each_row_is_seen_once_whichever_way_somebody_looks(world: World, 
         assert world.stack.calls() == calls
 
 
-@pytest.mark.slow
 async def test_it_works_with_the_keyboard_without_scripts_and_on_paper(world: World) -> None:
     await world.stack.agree(GRACE)
     async with world.screen("gp", java_script_enabled=False) as screen:
@@ -85,7 +86,6 @@ async def test_it_works_with_the_keyboard_without_scripts_and_on_paper(world: Wo
         await expect(screen.page.get_by_text("Not linked to a problem that is shown here")).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_the_filter_reaches_into_what_is_linked(world: World) -> None:
     await world.stack.agree(GRACE)
     async with world.screen("gp") as screen:
@@ -120,7 +120,6 @@ def _forty(folder: Path) -> Path:
     return listed
 
 
-@pytest.mark.slow
 async def test_forty_organisations_are_told_apart(tmp_path: Path) -> None:
     trusts = {
         f"X{number:02}": Given(PATIENT, given("Condition", f"found by {number:02}"), ods=f"X{number:02}")

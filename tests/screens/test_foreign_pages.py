@@ -134,7 +134,14 @@ async def a_doctor(world: World, screen: Screen) -> Victim:
     await screen.page.context.add_cookies(await world.cookies("hospital-doctor"))
     await find(screen, TOMASZ)
     record = screen.page.url.removeprefix(world.base)
-    doors = ("/patients", "/patients/by-name", f"{record}/permission", f"{record}/best-interests", "/sign-out")
+    doors = (
+        "/patients",
+        "/patients/by-name",
+        f"{record}/permission",
+        f"{record}/best-interests",
+        "/session",
+        "/sign-out",
+    )
     return Victim(screen, doors, "/patients")
 
 
@@ -154,9 +161,8 @@ async def a_patient(world: World, screen: Screen) -> Victim:
     await world.stack.agree(GRACE)
     await sign_in(world, screen, GRACE)
     await screen.goto("/my/permissions")
-    return Victim(
-        screen, ("/my/choice/opt-out", "/my/choice/opt-in", "/my/permissions/take-back", "/my/sign-out"), "/my"
-    )
+    choices = ("/my/choice/opt-out", "/my/choice/opt-in", "/my/permissions/take-back")
+    return Victim(screen, (*choices, "/my/session", "/my/sign-out"), "/my")
 
 
 _API = {
@@ -173,12 +179,14 @@ VICTIMS = (a_doctor, an_officer, a_patient)
 async def test_no_door_of_a_page_is_left_out(world: World) -> None:
     """Those of a launched session are the doctor's, by the same functions (`gateway.api.opening`)."""
     forms = {template for method, template in doors(world.stack.app.routes) if method == "POST"}
-    pages = {template for template in forms if template.startswith(("/patients", "/office", "/my"))}
+    pages = {
+        template for template in forms if template.startswith(("/patients", "/office", "/my", "/session", "/sign-out"))
+    }
     assert pages == {
         "/patients", "/patients/by-name", "/patients/{name}/permission", "/patients/{name}/best-interests",
         "/office/calls", "/office/calls/{sealed}", "/office/cases/{case_id}", "/office/audit",
         "/office/policy/changes", "/office/reports", "/my/choice/opt-out", "/my/choice/opt-in",
-        "/my/permissions/take-back", "/my/sign-out",
+        "/my/permissions/take-back", "/my/session", "/my/sign-out", "/session", "/sign-out",
     }  # fmt: skip
 
 
