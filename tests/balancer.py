@@ -26,33 +26,30 @@ class Balancer:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Balancer]:
-        """Until the block is left. It begins once somebody is ready."""
-        await self._look()
+        """Until the block is left."""
+        looking = [asyncio.create_task(self._keep_looking(port)) for port in self.ports]
         server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
-        looking = asyncio.create_task(self._keep_looking())
         try:
             yield self
         finally:
-            looking.cancel()
             server.close()
-            for task in self._open:
+            for task in (*looking, *self._open):
                 task.cancel()
-            await asyncio.gather(looking, *self._open, return_exceptions=True)
+            await asyncio.gather(*looking, *self._open, return_exceptions=True)
 
     async def until_ready(self, port: int) -> None:
         """Until this process is given connections."""
         while port not in self.ready:  # noqa: ASYNC110 - that a process became ready is seen by looking
             await asyncio.sleep(_LOOK_SECONDS / 2)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_looking(self, port: int) -> None:
         while True:
-            await self._look()
+            if await is_ready(port):
+                self.ready.add(port)
+            else:
+                self.ready.discard(port)
             await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _look(self) -> None:
-        found = await asyncio.gather(*map(is_ready, self.ports))
-        self.ready = {port for port, ready in zip(self.ports, found, strict=True) if ready}
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -67,6 +64,8 @@ class Balancer:
             self._open.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not self.ready:  # noqa: ASYNC110 - that a process became ready is seen by looking
+            await asyncio.sleep(_LOOK_SECONDS / 2)
         port = min(self.ready, key=lambda one: self.given.get(one, 0))
         self.given[port] = self.given.get(port, 0) + 1
         upstream, back = await asyncio.open_connection("127.0.0.1", port)

@@ -178,6 +178,19 @@ def test_only_clients_reach_pods_and_at_the_tls_port_alone(rendered: list[Manife
     assert "ports" not in containers(rendered)["gateway"]
 
 
+def test_metrics_are_for_whom_the_values_name(helm: Path, rendered: list[Manifest]) -> None:
+    prometheus = {"namespaceSelector": {"matchLabels": {"name": "watching"}}}
+    told = json.dumps({"enabled": True, "port": 9464, "clients": [prometheus]})
+    watched = render(helm, "--set-json", f"metrics={told}")
+    policy = the(watched, "NetworkPolicy")["spec"]
+    assert policy["ingress"][1:] == [{"from": [prometheus], "ports": [{"protocol": "TCP", "port": "metrics"}]}]
+    gateway = containers(watched)["gateway"]
+    assert [(port["name"], port["containerPort"]) for port in gateway["ports"]] == [("metrics", 9464)]
+    assert [one["valueFrom"] for one in gateway["env"]] == [{"fieldRef": {"fieldPath": "status.podIP"}}]
+    assert "metrics_port: 9464" in mounted(watched, "gateway", "/etc/connect-care/settings.yaml")
+    assert "metrics" not in mounted(rendered, "gateway", "/etc/connect-care/settings.yaml")
+
+
 def test_nobody_is_empty_for_everybody(rendered: list[Manifest]) -> None:
     """A network policy takes an empty list of peers for all of them."""
     policy = the(rendered, "NetworkPolicy")["spec"]

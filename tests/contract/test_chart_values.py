@@ -74,6 +74,10 @@ def test_every_value_that_there_is_is_in_the_schema() -> None:
         ("ending.drain", 0),
         ("podDisruptionBudget.maxUnavailable", 0),
         ("secrets.masterKey", "00"),
+        (
+            "metrics",
+            {"enabled": True, "port": 9464, "clients": []},
+        ),  # for nobody, which a network policy would take for everybody
         ("unheard-of", True),
     ],
 )

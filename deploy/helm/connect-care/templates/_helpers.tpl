@@ -46,6 +46,9 @@ seccompProfile: { type: RuntimeDefault }
   "drain_seconds" .Values.ending.drain
   "finish_seconds" .Values.ending.finish
 -}}
+{{- if .Values.metrics.enabled }}
+{{- $_ := set $own "metrics_port" .Values.metrics.port }}
+{{- end }}
 {{- range $name := keys .Values.settings }}
 {{- if hasKey $own $name }}
 {{- fail (printf "settings.%s is the chart's own: say it by the value for it (values.yaml), or leave it out." $name) }}
