@@ -134,7 +134,7 @@ class Gateway:
                 stderr=log_file,
                 env={**os.environ, **self.environment},
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not self._is_ready():
             if self.child.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the gateway did not start: {(self.folder / 'gateway.log').read_text()[-2000:]}")

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.audit.checkpoints import new_key
 from gateway.demo.token import fetch_token
 from gateway.sealed import new_master_key
 from tests.balancer import Balancer
@@ -28,7 +29,7 @@ HELD = Held(sources=2, each=20, delay_ms=50, last_ms=600)
 EVERYTHING = f"/fhir/R4/Patient/{NHS_NUMBER}/$everything"
 SOMEBODY_ELSE = "9990000409"
 """Who agrees again and again: an agreement takes the place of the one before, and ends the looks that it let in."""
-ASKERS = 6
+ASKERS = 4
 DRAIN_SECONDS = 5.0
 """Far more than the balancer takes to notice, on a busy machine too."""
 
@@ -73,7 +74,7 @@ class Load:
                 else:
                     self.answered[ask.__name__] += 1
                     self.answered["closed"] += closes
-                await asyncio.sleep(rng.uniform(0, 0.2))
+                await asyncio.sleep(rng.uniform(0, 0.4))
 
     async def _record(self, client: httpx2.AsyncClient) -> bool:
         answer = await client.get(EVERYTHING)
@@ -115,8 +116,9 @@ def sources(tmp_path: Path, issuer: str) -> Iterator[Sources]:
 def gateways(
     folder: Path, issuer: str, sources: Sources, database: str, number: int, public_port: int
 ) -> Sequence[Gateway]:
-    """So many, with one key and one database, behind one address."""
+    """So many, with the same keys and one database, behind one address."""
     new_master_key(folder / "shared.key")
+    new_key(folder / "checkpoint.key", f"127.0.0.1:{public_port}/journal")
     kinds = ("acute-trust", "gp-practice")
     entries = [
         organisation(ods, kind, address, patient_by="identifier")
@@ -125,6 +127,7 @@ def gateways(
     more = {
         "public_url": f"http://127.0.0.1:{public_port}",
         "key_file": str(folder / "shared.key"),
+        "checkpoint_key": str(folder / "checkpoint.key"),
         "database": database,
         "deadline": 20,
         "drain_seconds": DRAIN_SECONDS,
