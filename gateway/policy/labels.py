@@ -159,11 +159,11 @@ class LabelTables:
 
     def _add_csv(self, path: Path) -> None:
         rows = csv.DictReader(read_text(path).splitlines(), strict=True)
-        if not {"system", "code", "label"} <= set(rows.fieldnames or ()):
-            refuse(path, "its first line must name the columns system,code,label", "Add the line.")
         labels: set[str] = set()
         count = 0
         try:
+            if not {"system", "code", "label"} <= set(rows.fieldnames or ()):
+                refuse(path, "its first line must name the columns system,code,label", "Add the line.")
             for row in rows:
                 labels.add(self._add_row(path, rows.line_num, row))
                 count += 1

@@ -280,6 +280,7 @@ def test_a_label_that_the_rules_do_not_know_stops_start_up(policies: Path, tmp_p
         ("system,code,label\nsys,1,MADE-UP\n", "line 2"),
         ("system,code,label\nsys,,HIV\n", "line 2"),
         ('system,code,label\n"sys,1,HIV\n', "not CSV"),
+        ('"system"x,code,label\nsys,1,HIV\n', "not CSV"),
     ],
 )
 def test_a_wrong_csv_stops_start_up(policies: Path, tmp_path: Path, text: str, says: str) -> None:
