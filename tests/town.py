@@ -144,8 +144,8 @@ async def town(folder: Path, sources: Sequence[str], *, patients: int = 40, **se
         practice = {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"}
         running = Gateway(folder, issuer, [*entries, practice], settings)
         running.configure()
+        exits.callback(_end, running)
         await asyncio.to_thread(running.start)
-        exits.callback(running.stop)
         headers = {"Authorization": f"Bearer {await fetch_token(issuer, WHO)}"}
         session = await exits.enter_async_context(
             aiohttp.ClientSession(headers=headers, timeout=_PATIENCE, connector=aiohttp.TCPConnector(limit=0))
@@ -153,6 +153,12 @@ async def town(folder: Path, sources: Sequence[str], *, patients: int = 40, **se
         here = Town(running, servers, session, numbers(patients))
         await _agree(here)
         yield here
+
+
+def _end(running: Gateway) -> None:
+    """Also where it started and wasn't ready in time."""
+    if running.child is not None:
+        running.stop()
 
 
 async def _agree(here: Town) -> None:

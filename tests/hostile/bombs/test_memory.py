@@ -104,8 +104,8 @@ async def world(folder: Path) -> AsyncIterator[World]:
         ]
         running = Gateway(folder, issuer, entries, {"deadline": 30})
         running.configure()
+        exits.callback(lambda: running.child and running.stop())
         await asyncio.to_thread(running.start)
-        exits.callback(running.stop)
         token = await fetch_token(issuer, WHO)
         headers = {"Authorization": f"Bearer {token}"}
         client = await exits.enter_async_context(
