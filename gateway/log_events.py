@@ -49,6 +49,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "desk.follow-up-failed": _failure("Cases that wait too long couldn't be looked for; it is tried again"),
     "desk.volume-not-counted": _failure("How many patients somebody saw wasn't counted for this look"),
     "fair-use.not-journalled": _failure("Refusals for fair use were counted and couldn't be written"),
+    "gateway.draining": _is("It was told to end: it is not ready any more, and finishes what it began"),
     "gateway.started": _is("A gateway, or one of its workers, answers", "version", "policy_hash", "sources", "kernel"),
     "gateway.stopped": _is("It ended in order", "version"),
     "issuer.discovery-failed": _failure("An issuer's discovery document couldn't be read", "issuer"),

@@ -253,8 +253,8 @@ class Records:
         await self._release(looking, noticed, looking.row_of_part(early.part.shown, rendered))
 
     async def _release(self, looking: Looking, noticed: Noticed, row: Row) -> None:
-        await self.entrance.require_standing(looking.presented)
         with step(Step.RELEASE):
+            await self.entrance.require_standing(looking.presented)
             await release.release(self.store, *noticed.onto(row))
         looking.written.alarms = []
         self.volume.seen(looking.caller, looking.look.request_id)

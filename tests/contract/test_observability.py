@@ -101,8 +101,7 @@ def test_each_alert_says_what_is_wrong_and_what_to_read(alert: dict[str, Any]) -
     assert all(f"by ({label})" in alert["expr"] or label == "worker" for label in named)
     to_read = ROOT / alert["annotations"]["runbook"]
     assert to_read == DOCUMENT or to_read.parent == RUNBOOKS
-    if RUNBOOKS.is_dir() or to_read == DOCUMENT:
-        assert to_read.is_file()
+    assert to_read.is_file()
 
 
 def test_alerts_and_panels_have_names_of_their_own() -> None:

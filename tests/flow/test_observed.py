@@ -57,8 +57,9 @@ class Seen:
         return figures(self.metrics)[sample(name, labels)]
 
     def labels(self, label: str) -> set[str]:
-        """Every value that a label has anywhere."""
-        return set(re.findall(rf'[{{,]{label}="([^"]*)"', self.metrics))
+        """Every value that a label has in what changed meanwhile: other tests' figures are in the same process."""
+        changed = [name for name, figure in figures(self.metrics).items() if figure != self.before.get(name)]
+        return {value for name in changed for value in re.findall(rf'[{{,]{label}="([^"]*)"', name)}
 
 
 def sample(name: str, labels: dict[str, str]) -> str:
