@@ -168,7 +168,8 @@ async def test_the_filter_hides_rows_and_never_an_allergy(world: World) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_what_comes_late_moves_nothing(tmp_path_factory: pytest.TempPathFactory, width: int) -> None:
     holding = Holding(["RJ2", "RPG"])
-    async with served(tmp_path_factory.mktemp("late"), canaries=False, around=holding.around) as world:
+    late = tmp_path_factory.mktemp("late")
+    async with served(late, canaries=False, around=holding.around, deadline=30) as world:  # late, and never too late
         await world.stack.agree(GRACE)
         async with world.screen("gp", width=width) as screen:
             await find(screen, GRACE, waits=False)
