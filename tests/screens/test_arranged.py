@@ -133,7 +133,7 @@ async def test_forty_organisations_are_told_apart(tmp_path: Path) -> None:
             await screen.page.get_by_text("Filter by organisation or time").click()
             rows = screen.page.locator("[aria-labelledby=all-problems-title] .cc-row:visible")
             assert await rows.count() > 40
-            for number in range(40):
+            for number in (0, 9, 10, 23, 24, 31, 39):
                 await screen.page.get_by_label(f"Trust {number:02}", exact=True).check()
                 await expect(rows).to_have_count(1)
                 assert f"found by {number:02}" in await rows.inner_text()
