@@ -19,6 +19,7 @@ import pytest
 
 from connectors.kit.faults import Mode
 from gateway import log
+from gateway.observe.worker import told
 from tests.canaries import CANARY, leaked
 from tests.figures import Figure
 from tests.flow.stack import DANIEL, GRACE, STRANGER, Stack, running
@@ -27,7 +28,7 @@ from tests.logs import untouched
 QUICK: Final = (Mode.BROKEN, Mode.LYING, Mode.GARBAGE)
 SLOW: Final = tuple(mode for mode in Mode if mode not in (Mode.HUNG, Mode.BLACKHOLE, Mode.DRIPPING, Mode.BOMB))
 NUMBERS: Final = re.compile("|".join(f"{n}|{n[:3]}[ -]{n[3:6]}[ -]{n[6:]}" for n in (GRACE, DANIEL, STRANGER)))
-ABOUT_ITSELF: Final = ("/metrics", "/livez", "/readyz", "/sources", "/fhir/R4/metadata", "/openapi.json", "/nowhere")
+ABOUT_ITSELF: Final = ("/livez", "/readyz", "/sources", "/fhir/R4/metadata", "/openapi.json", "/nowhere")
 
 
 @contextmanager
@@ -94,6 +95,7 @@ async def a_day(stack: Stack, modes: tuple[Mode, ...]) -> Day:
     async with stack.signed_in("gp") as browser:
         day.note(await browser.get(f"/patients/{GRACE}"))
     day.itself = [(await stack.client.get(path, headers=stack.headers("gp"))).text for path in ABOUT_ITSELF]
+    day.itself.append((await told(stack.parts, 0)).decode())
     return day
 
 
@@ -103,7 +105,7 @@ def check(day: Day, logged: str, stack: Stack) -> dict[str, int]:
         "lines of the log": logged.splitlines(),
         "refusals": day.refusals,
         "sets of headers": day.headers,
-        "pages about the gateway": day.itself,
+        "pages and metrics about the gateway": day.itself,
     }
     for name, texts in sinks.items():
         whole = "\n".join(texts)
@@ -112,7 +114,7 @@ def check(day: Day, logged: str, stack: Stack) -> dict[str, int]:
         for token in stack.tokens.values():
             assert token not in whole, name
             assert token.rpartition(".")[2] not in whole, name
-        if name in ("lines of the log", "pages about the gateway"):
+        if name in ("lines of the log", "pages and metrics about the gateway"):
             assert NUMBERS.search(whole) is None, (name, NUMBERS.search(whole))
     assert list(leaked(stack.data)) == []
     files = [path for path in stack.data.rglob("*") if path.is_file() and not path.is_symlink()]
