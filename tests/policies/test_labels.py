@@ -321,3 +321,18 @@ def test_a_wrong_table_stops_start_up(policies: Path, tmp_path: Path, file: str,
     with pytest.raises(PolicyProblem, match=says) as caught:
         LabelTables.load(changed)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("source-labels.yaml", 'owner: o\nversion: "1"\nsources: 7\n', "sources must be a list"),
+        ("security-labels.yaml", 'owner: o\nversion: "1"\ntitle: Restricted\nsystems: 7\n', "systems must be a list"),
+    ],
+)
+def test_what_must_be_a_list_is_named(policies: Path, tmp_path: Path, file: str, text: str, says: str) -> None:
+    changed = tmp_path / "policies"
+    shutil.copytree(policies, changed)
+    (changed / file).write_text(text)
+    with pytest.raises(PolicyProblem, match=says):
+        LabelTables.load(changed)
