@@ -42,8 +42,8 @@ class Drain:
         if self.begun:
             return
         self.begun = True
-        log.event("gateway.draining")
         asyncio.get_running_loop().call_later(self._seconds, stop)
+        log.event("gateway.draining")
 
 
 class Drained:
