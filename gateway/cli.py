@@ -1,4 +1,4 @@
-"""`connectcare`: serve, migrate, doctor, demo, policy, keys, connector, choice, audit, openapi."""
+"""`connectcare`: serve, reload, migrate, doctor, demo, policy, keys, connector, choice, audit, openapi."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.choice_commands.app import app as choice
 from gateway.connector_commands.app import app as connector
 from gateway.doctor.command import doctor
 from gateway.policy_commands.diff import diff as policy_diff
+from gateway.reload_command import reload
 
 # A command imports what it needs when it runs: `demo token` is typed between two curls, and must not wait for a server.
 
@@ -53,6 +54,7 @@ _STOPPING: Final = {
     "gateway.demo.run": ("DemoFailed",),
     "gateway.demo.source": ("NoSuchSource",),
     "gateway.demo.state": ("NoDemo",),
+    "gateway.reload_command": ("NotReloaded",),
     "gateway.settings": ("SettingsError",),
     "gateway.store.interface": ("StoreUnusable",),
 }
@@ -189,6 +191,7 @@ def policy_matrix(
 
 policy.command("diff")(policy_diff)
 app.command()(doctor)
+app.command()(reload)
 
 
 @keys.command("new")

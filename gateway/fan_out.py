@@ -93,8 +93,9 @@ class FanOut:
         failures: int = 5,
         rest: float = 10.0,
         most_kept: int = MOST_KEPT,
+        known: Mapping[str, SourceState] | None = None,
     ) -> None:
-        self.sources = Sources(connectors, connect, Limits(per_source, failures, rest, most_kept))
+        self.sources = Sources(connectors, connect, Limits(per_source, failures, rest, most_kept), known)
         for label in (*connectors, PRACTICES):
             expect(label, KINDS)
 

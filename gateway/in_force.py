@@ -13,6 +13,7 @@ import msgspec
 from connectors.sdk.organisations import Organisations
 from gateway.audit.journal import Journal
 from gateway.audit.row import Configured, Kind, Row
+from gateway.caller.roles import JobRoles
 from gateway.policy.decide import Policy
 from gateway.taking_part import accepted
 
@@ -22,9 +23,10 @@ RELOADED: Final = "policies and organisations were read anew"
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The policies, and who takes part."""
+    """The policies, the job roles that stand among their files, and who takes part."""
 
     policy: Policy
+    roles: JobRoles
     organisations: Organisations
 
     def is_as(self, other: InForce) -> bool:

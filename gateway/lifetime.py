@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from connectors.sdk import kernel, shape
@@ -33,8 +33,7 @@ def begin(parts: Parts) -> None:
 
 async def close(parts: Parts) -> None:
     """End what is under way and close the connectors, then the store: that one always, whatever else fails."""
-    ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
-    ends |= {"issuers": parts.callers.aclose, "practices": parts.fan_out.sources.aclose}
+    ends = {"issuers": parts.callers.aclose}
     ends["audit-copies"] = parts.followers.aclose
     ends["launches"] = parts.launches.aclose
     try:
@@ -42,14 +41,25 @@ async def close(parts: Parts) -> None:
         await parts.fair_use.aclose()
         await parts.volume.aclose()
         await parts.shadow.aclose()
-        outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
-        for source, outcome in zip(ends, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                log.failed("source.close-failed", outcome, source=source)
+        await close_sources(parts)
+        await _close_all(ends)
     finally:
         await parts.checkpointer.aclose()
         await parts.store.aclose()
         log.event("gateway.stopped", version=VERSION)
+
+
+async def close_sources(parts: Parts) -> None:
+    """Close the connection to each source. What fails is logged, and holds up nobody."""
+    ends = {ods: state.connector.aclose for ods, state in parts.fan_out.states.items()}
+    await _close_all({**ends, "practices": parts.fan_out.sources.aclose})
+
+
+async def _close_all(ends: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    outcomes = await asyncio.gather(*map(_in_time, ends.values()), return_exceptions=True)
+    for source, outcome in zip(ends, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            log.failed("source.close-failed", outcome, source=source)
 
 
 async def _in_time(aclose: Callable[[], Awaitable[None]]) -> None:

@@ -26,6 +26,7 @@ from gateway.explain.explain import Explainer
 from gateway.fair_use.entrance import Entrance
 from gateway.fair_use.use import FairUse
 from gateway.fan_out import FanOut
+from gateway.in_force import InForce
 from gateway.launch.code_flow import CodeFlow
 from gateway.launch.flow import Launches
 from gateway.launch.naming import Naming
@@ -47,13 +48,16 @@ from gateway.store.interface import Store
 if TYPE_CHECKING:
     from gateway.api.capability import Capabilities
     from gateway.api.usable import Usable
+    from gateway.lasting import Lasting
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a door may use."""
+    """Everything that a door may use. A request uses the same parts from its beginning to its end, also where others
+    are in force by then (`gateway.generations`)."""
 
     settings: Settings
+    in_force: InForce
     organisations: Organisations
     policy: Policy
     sealer: Sealer
@@ -94,3 +98,4 @@ class Parts:
     pager: Pager
     usable: Usable
     capabilities: Capabilities
+    lasting: Lasting

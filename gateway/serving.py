@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,14 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from gateway import log, startup
-from gateway.app import assemble, create_app
+from gateway.app import create_app
+from gateway.assembly import assemble
 from gateway.ending import Drained, leave
 from gateway.lifetime import close
 from gateway.observe.exposed import exposed
 from gateway.outside import Outside
+from gateway.reload import Reloads
+from gateway.running import MAIN, WORKER, Presence, present
 from gateway.settings import Settings, SettingsError
 
 _LONGEST_SILENCE: Final = 60
@@ -44,12 +48,24 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, unix_socket
         )
     log.setup(production=not settings.is_demo)
     settings = _shared_out(settings, workers)
-    with exposed(settings.metrics_host, settings.metrics_port) as metrics:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: what starts later reads it anew
+    with closing(_present(settings)), exposed(settings.metrics_host, settings.metrics_port) as metrics:
         told_in = metrics.folder if metrics else None
         if workers > 1:
             _serve_together(Worker(settings, told_in), host, port, workers, unix_socket)
         else:
             _serve_alone(settings, host, port, unix_socket, told_in)
+
+
+def _present(settings: Settings) -> Presence:
+    """Say that this process runs, where `connectcare reload` looks. Raises SettingsError."""
+    try:
+        return Presence(settings.data_dir, MAIN)
+    except OSError as error:
+        raise SettingsError(
+            f"data_dir: {settings.data_dir} can't be used ({error.strerror}). Give it to the gateway's user, or name "
+            "another."
+        ) from error
 
 
 def _shared_out(settings: Settings, workers: int) -> Settings:
@@ -59,7 +75,7 @@ def _shared_out(settings: Settings, workers: int) -> Settings:
 
 
 def _serve_alone(settings: Settings, host: str, port: int, unix_socket: Path | None, metrics: Path | None) -> None:
-    gateway = create_app(settings, metrics=metrics)
+    gateway = create_app(settings, metrics=metrics, reloads=Reloads(settings.data_dir))
     config = _config(Drained(gateway, gateway.state.drain), settings, host, port)
     signal.signal(signal.SIGTERM, leave)
     with startup.explained(gateway):
@@ -105,7 +121,9 @@ def _serve_together(worker: Worker, host: str, port: int, workers: int, unix_soc
         workers=workers,
         timeout_worker_healthcheck=_LONGEST_SILENCE,
     )
-    supervisor = Supervisor(config, [_bound(unix_socket) if unix_socket else config.bind_socket()])
+    supervisor = Supervisor(
+        config, [_bound(unix_socket) if unix_socket else config.bind_socket()], worker.settings.data_dir
+    )
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SystemExit(1)
@@ -133,7 +151,21 @@ async def _rehearse(settings: Settings) -> None:
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, that notices at once when a worker dies while it is being asked whether it lives."""
+    """uvicorn's supervisor, that notices at once when a worker dies while it is being asked whether it lives, and
+    passes on the word to reload in place of starting every worker anew."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], data: Path) -> None:
+        super().__init__(config, sockets)
+        self._data = data
+
+    def handle_hup(self) -> None:
+        """Each worker reloads by itself (`gateway.reload`). One that doesn't say yet that it is there reads its files
+        after this, and couldn't bear the signal."""
+        there = {state["pid"] for state in present(self._data, WORKER)}
+        for process in self.processes:
+            if process.pid is not None and process.pid in there and process.exitcode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGHUP)
 
     def keep_subprocess_alive(self) -> None:
         """Start anew what died. As long as this process holds the worker's own end of the pipe too, the death of a
@@ -152,7 +184,7 @@ class Worker:
 
     def __call__(self) -> ASGIApp:
         log.setup(production=not self.settings.is_demo)
-        gateway = create_app(self.settings, metrics=self.metrics)
+        gateway = create_app(self.settings, metrics=self.metrics, reloads=Reloads(self.settings.data_dir))
         drained = Drained(gateway, gateway.state.drain)
 
         async def told(scope: Scope, receive: Receive, send: Send) -> None:

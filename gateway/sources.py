@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import median
 from typing import Any, Final
@@ -82,16 +82,22 @@ class Limits:
 class Sources:
     """The states of all sources that were connected.
 
-    `connectors` are those of organisations with an entry of their own. `connect` builds the connector of any other
-    source; it raises NotAsked for one that isn't to be.
+    `known` is what was known of sources by those whose place these take: their breakers, places and figures go on
+    behind new connectors. `connectors` are those of organisations with an entry of their own. `connect` builds the
+    connector of any other source; it raises NotAsked for one that isn't to be.
     """
 
     def __init__(
-        self, connectors: Mapping[str, Connector], connect: Callable[[str], Connector], limits: Limits
+        self,
+        connectors: Mapping[str, Connector],
+        connect: Callable[[str], Connector],
+        limits: Limits,
+        known: Mapping[str, SourceState] | None = None,
     ) -> None:
         self._connect = connect
         self._limits = limits
-        self._lasting = {source: self._state(connector, source) for source, connector in connectors.items()}
+        self._known = dict(known or {})
+        self._lasting = {source: self._state(source, connector, source) for source, connector in connectors.items()}
         self._kept: OrderedDict[str, SourceState] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -120,7 +126,7 @@ class Sources:
     def _practice(self, source: str) -> SourceState:
         state = self._kept.get(source)
         if state is None:
-            state = self._kept[source] = self._state(self._connected(source))
+            state = self._kept[source] = self._state(source, self._connected(source))
             self._let_go(source)
         self._kept.move_to_end(source)
         return state
@@ -134,7 +140,10 @@ class Sources:
             log.failed("source.connect-failed", error, source=source)
             raise NotConnected(source) from error
 
-    def _state(self, connector: Connector, label: str = PRACTICES) -> SourceState:
+    def _state(self, source: str, connector: Connector, label: str = PRACTICES) -> SourceState:
+        if known := self._known.pop(source, None):
+            return replace(known, connector=connector, under_way=set(), asking=0)
+
         def now() -> float:
             return asyncio.get_running_loop().time()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from connectors.sdk.practices import PracticesEntry
 from gateway.fan_out import FanOut
 from gateway.production import Lack
 from gateway.settings import Settings, SettingsError
-from gateway.sources import NotAsked
+from gateway.sources import NotAsked, SourceState
 
 LONGEST_ACCEPTANCE: Final = timedelta(days=92)
 """How far ahead of today somebody can answer for a connection below silver: then it is looked at again."""
@@ -151,11 +152,15 @@ def tried_first(group: PracticeGroup) -> Organisation | None:
 
 
 async def connected(
-    organisations: Organisations, settings: Settings, connect: Callable[[Organisation], Connector]
+    organisations: Organisations,
+    settings: Settings,
+    connect: Callable[[Organisation], Connector],
+    known: Mapping[str, SourceState] | None = None,
 ) -> FanOut:
     """What asks the sources: those with an entry of their own are connected now, a practice when it's first asked.
 
-    Raises ConfigurationError; for a group of practices too, of which one is connected and let go again.
+    `known` is what was known of sources until now (`Sources`). Raises ConfigurationError, with nothing left connected;
+    for a group of practices too, of which one is connected and let go again.
     """
 
     def connect_practice(ods: str) -> Connector:
@@ -168,9 +173,24 @@ async def connected(
         if (practice := tried_first(group)) is not None:
             await connect(practice).aclose()
     return FanOut(
-        {entry.ods: connect(entry) for entry in organisations.sources() + organisations.shadows()},
+        await _all_connected(organisations.sources() + organisations.shadows(), connect),
         connect_practice,
+        known=known,
         per_source=settings.asks_per_source,
         failures=settings.breaker_failures,
         rest=settings.breaker_rest,
     )
+
+
+async def _all_connected(
+    entries: Iterable[Organisation], connect: Callable[[Organisation], Connector]
+) -> dict[str, Connector]:
+    """All of them, or none."""
+    made: dict[str, Connector] = {}
+    try:
+        for entry in entries:
+            made[entry.ods] = connect(entry)
+    except BaseException:
+        await asyncio.gather(*(connector.aclose() for connector in made.values()), return_exceptions=True)
+        raise
+    return made

@@ -135,7 +135,7 @@ class _Entry:
             "raw_path": asked.path.encode(),
             "query_string": asked.query,
             "headers": [*headers, (b"x-request-id", self.request_id.encode())],
-            "state": {"presented": authorization(self.request)},
+            "state": {"presented": authorization(self.request), "parts": self.door.parts},
         }
 
     async def _refused(self, error: GatewayError) -> _Answer:

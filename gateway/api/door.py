@@ -20,7 +20,7 @@ from gateway.parts import Parts
 
 def parts_of(request: Request) -> Parts:
     """The parts of the gateway that serves this request."""
-    parts: Parts = request.app.state.parts
+    parts: Parts = request.state.parts
     return parts
 
 

@@ -29,7 +29,7 @@ async def answer_gateway_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers)
     if challenge.HEADER in headers:
         headers[challenge.HEADER] = challenge.challenges(
-            headers[challenge.HEADER], request, request.app.state.parts.settings
+            headers[challenge.HEADER], request, request.state.parts.settings
         )
     return Response(body, status_code=error.status, headers=headers, media_type=FHIR_JSON)
 

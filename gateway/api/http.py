@@ -86,7 +86,7 @@ def _presented(request: Request) -> Presented:
         dpop=tuple(headers.getlist("dpop")),
         certificate=tuple(headers.getlist("client-cert")),
         method=sent_method(request),
-        url=request.app.state.parts.settings.public_url.rstrip("/") + path,
+        url=request.state.parts.settings.public_url.rstrip("/") + path,
         peer=_peer(scope),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
@@ -68,6 +69,12 @@ class Callers:
         self._patient_of = patient_of
         self._organisations = organisations
         self._roles = roles
+
+    def among(self, organisations: Organisations, roles: JobRoles) -> Callers:
+        """The same step, over other organisations and job roles: keys, proofs and all else that it holds are shared."""
+        others = copy(self)
+        others.__dict__.update(_organisations=organisations, _roles=roles)
+        return others
 
     async def identify(self, presented: Presented) -> Caller:
         """The caller of a request, from what it presents.

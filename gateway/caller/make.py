@@ -9,7 +9,7 @@ from gateway.caller.dpop import Proofs
 from gateway.caller.identify import Callers, Organisations
 from gateway.caller.keys import Keys
 from gateway.caller.revocation import Revocations
-from gateway.caller.roles import load_job_roles
+from gateway.caller.roles import JobRoles
 from gateway.caller.sender import Senders
 from gateway.caller.userinfo import Userinfo
 from gateway.outside import Outside
@@ -19,9 +19,15 @@ from gateway.store.parts.marks import MarkStore
 
 
 def made_callers(
-    settings: Settings, keys: Keys, organisations: Organisations, sealer: Sealer, marks: MarkStore, outside: Outside
+    settings: Settings,
+    keys: Keys,
+    organisations: Organisations,
+    roles: JobRoles,
+    sealer: Sealer,
+    marks: MarkStore,
+    outside: Outside,
 ) -> Callers:
-    """The first step, over every issuer of the settings. Raises an error with a remedy for a wrong table of roles."""
+    """The first step, over every issuer of the settings."""
 
     def patient_of(said: str) -> str | None:
         return nhs_number_said(said) or sealer.patient_of(said)
@@ -30,7 +36,7 @@ def made_callers(
         settings.issuers,
         keys,
         organisations,
-        load_job_roles(settings.policies_dir / "job-roles.yaml"),
+        roles,
         guards=_guards(settings, marks),
         userinfo=Userinfo(outside.fetch, outside.fetch_as, allow_demo=settings.is_demo),
         floors=settings.floors,

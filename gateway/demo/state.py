@@ -50,6 +50,14 @@ def find(port: int | None) -> dict[str, Any]:
     return next(iter(running.values()))
 
 
+def settings_file(port: int | None) -> Path | None:
+    """The settings that a command without --config means: the running demo's; None where CONNECTCARE_ variables say
+    them. Raises NoDemo."""
+    if port is None and any(name.startswith("CONNECTCARE_") for name in os.environ):
+        return None
+    return Path(find(port)["settings"])
+
+
 def _alive(file: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -24,9 +23,10 @@ def doctor(
     certificates, and over the network at issuers, sources and the clock. No gateway need run, and nothing is changed.
     Without --config it reads CONNECTCARE_ variables or, where there are none, the running demo's settings.
     """
+    from gateway.demo.state import settings_file
     from gateway.doctor.examine import examine, read
 
-    subject = read(config or _settings_of_demo(port))
+    subject = read(config or settings_file(port))
     found = asyncio.run(examine(subject))
     is_ready = all(finding.is_advice for finding in found)
     if as_json:
@@ -38,13 +38,3 @@ def doctor(
         typer.echo("".join(f"{number}. {one}\n" for number, one in enumerate(found, start=1)), nl=False)
     if not is_ready:
         raise typer.Exit(1)
-
-
-def _settings_of_demo(port: int | None) -> Path | None:
-    """The demo's own settings file; None where the environment speaks. Raises NoDemo."""
-    from gateway.demo.state import find
-
-    if port is None and any(name.startswith("CONNECTCARE_") for name in os.environ):
-        return None
-    state: dict[str, Any] = find(port)
-    return Path(state["settings"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -29,8 +29,9 @@ class NoNumber(RuntimeError):
 
 
 @asynccontextmanager
-async def telling(parts: Measured, folder: Path | None) -> AsyncIterator[None]:
-    """Within the block, whoever connects to this worker's socket in the folder is told its metrics. None: nobody is."""
+async def telling(parts: Callable[[], Measured], folder: Path | None) -> AsyncIterator[None]:
+    """Within the block, whoever connects to this worker's socket in the folder is told its metrics. None: nobody is.
+    `parts` are those in force when they are asked for."""
     if folder is None:
         yield
         return
@@ -38,7 +39,7 @@ async def telling(parts: Measured, folder: Path | None) -> AsyncIterator[None]:
 
         async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):
-                writer.write(await told(parts, number))
+                writer.write(await told(parts(), number))
                 await writer.drain()
             writer.close()
 

@@ -34,7 +34,8 @@ MOST_LOOKS: Final = 32
 
 
 class Shadow:
-    """Watches what organisations in shadow answer. `seen` is what it knows of each."""
+    """Watches what organisations in shadow answer. `seen` is what it knows of each; `counts` are those of the watch
+    whose place it takes, which go on."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Shadow:
         merger: Merger,
         address_of: Callable[[str], str],
         *,
+        counts: dict[str, Counts] | None = None,
         most_looks: int = MOST_LOOKS,
     ) -> None:
         self._organisations = organisations
@@ -52,7 +54,7 @@ class Shadow:
         self._merger = merger
         self._address_of = address_of
         self._most_looks = most_looks
-        self._counts: dict[str, Counts] = {}
+        self.counts = {} if counts is None else counts
         self._tasks: set[asyncio.Task[None]] = set()
 
     def seen(self, source: str) -> dict[str, Any]:
@@ -67,6 +69,10 @@ class Shadow:
             yield watch
         finally:
             watch.end()
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def aclose(self) -> None:
         """End what is under way, and wait until it has."""
@@ -128,7 +134,7 @@ class Shadow:
         return organisation is not None and organisation.is_shadowed
 
     def _of(self, source: str) -> Counts:
-        return self._counts.setdefault(source, Counts())
+        return self.counts.setdefault(source, Counts())
 
 
 class Watch:

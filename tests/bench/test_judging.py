@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import app, release
+from gateway import assembly, release
 from gateway.audit.row import Kind, Row
 from tests.bench import __main__ as bench
 from tests.bench import report
@@ -128,10 +128,10 @@ def test_a_scenario_that_there_is_not_is_told() -> None:
 
 
 async def test_without_its_journal_a_gateway_keeps_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((release, "release_row"), (app, "open_for_writing")):
+    for module, name in ((release, "release_row"), (assembly, "open_for_writing")):
         monkeypatch.setattr(module, name, getattr(module, name))  # put back afterwards
     take_the_journal_out()
-    assert release.release_row.__module__ == app.open_for_writing.__module__ == "tests.bench.unjournalled"
+    assert release.release_row.__module__ == assembly.open_for_writing.__module__ == "tests.bench.unjournalled"
     store = Unwritten(tmp_path)
     row = Row(kind=Kind.INTENT, request_id="r", at=datetime(2026, 1, 1, tzinfo=UTC), door="GET /")
     assert await store.append(row) < await store.release(row)

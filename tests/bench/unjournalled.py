@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gateway import app, cli, release
+from gateway import assembly, cli, release
 from gateway.audit.row import Kind, Row
 from gateway.desk.model import Case
 from gateway.settings import Settings
@@ -21,7 +21,7 @@ from gateway.store.moments import Clock, utc_now
 from gateway.store.sqlite import SqliteStore
 
 _NO_ROW: Final = Row(kind=Kind.RELEASE, request_id="none", at=datetime(2026, 1, 1, tzinfo=UTC), door="none", who=None)
-_REPLACED: Final = ((release, "release_row"), (app, "open_for_writing"))
+_REPLACED: Final = ((release, "release_row"), (assembly, "open_for_writing"))
 
 
 class Unwritten(SqliteStore):

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from connectors.fhir_r4 import sandbox
-from gateway import app
-from gateway.caller import make
+from gateway import assembly
 from gateway.caller.roles import load_job_roles
 from gateway.policy.decide import Policy
 from tests.flow.stack import Stack, running
@@ -22,8 +21,8 @@ from tests.r4 import RUN
 def _read_once() -> Iterator[None]:
     """What the same files always give is read once a run: policies, job roles and the sandboxes' data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "Policy", SimpleNamespace(load=functools.cache(Policy.load)))
-        patch.setattr(make, "load_job_roles", functools.cache(load_job_roles))
+        patch.setattr(assembly, "Policy", SimpleNamespace(load=functools.cache(Policy.load)))
+        patch.setattr(assembly, "load_job_roles", functools.cache(load_job_roles))
         patch.setattr(sandbox, "holdings", functools.cache(sandbox.holdings))
         yield
 

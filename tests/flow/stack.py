@@ -241,7 +241,18 @@ async def running(
             event_hooks={"response": [answers]},
         ) as client,
     ):
-        yield Stack(client, app, demo, sandboxes, app.state.parts, data, answers, provider=provider, patients=patients)
+        parts = app.state.generations.newest
+        yield Stack(
+            client,
+            app,
+            demo,
+            sandboxes,
+            parts,
+            data,
+            answers,
+            provider=provider,
+            patients=patients,
+        )
 
 
 def _fetching(demo: Demo, patients: PatientDemo, ehr: Launcher | None) -> Callable[[str], Awaitable[bytes]]:

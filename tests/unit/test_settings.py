@@ -11,8 +11,8 @@ import pytest
 
 from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Answer, Ask
-from gateway.app import assemble
 from gateway.app import started as started_for_good
+from gateway.assembly import assemble
 from gateway.audit.checkpoints import new_key
 from gateway.audit.row import Kind
 from gateway.lifetime import close

@@ -103,7 +103,7 @@ async def test_what_can_not_be_measured_is_said_and_takes_nothing_along(tmp_path
 
 @asynccontextmanager
 async def workers(data: Path, folder: Path | None, count: int) -> AsyncIterator[None]:
-    async with telling(Parts(data), folder):
+    async with telling(lambda: Parts(data), folder):
         if count > 1:
             async with workers(data, folder, count - 1):
                 yield
@@ -140,20 +140,20 @@ async def test_one_address_tells_of_every_worker(tmp_path: Path) -> None:
 
 
 async def test_a_worker_takes_the_number_of_the_one_that_is_gone(tmp_path: Path) -> None:
-    async with telling(Parts(tmp_path), tmp_path):
-        async with telling(Parts(tmp_path), tmp_path):
+    async with telling(lambda: Parts(tmp_path), tmp_path):
+        async with telling(lambda: Parts(tmp_path), tmp_path):
             assert set(os.listdir(tmp_path)) == {"0.lock", "0.sock", "1.lock", "1.sock"}
         (tmp_path / "1.sock").touch()  # left behind by one that was killed
-        async with telling(Parts(tmp_path), tmp_path):
+        async with telling(lambda: Parts(tmp_path), tmp_path):
             text = await asyncio.to_thread(gathered, tmp_path)
     assert figures(text.decode())[("journal_rows", "worker=1")] == 20
 
 
 async def test_there_is_no_number_for_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.observe.worker.MOST_WORKERS", 1)
-    async with telling(Parts(tmp_path), tmp_path):
+    async with telling(lambda: Parts(tmp_path), tmp_path):
         with pytest.raises(NoNumber):
-            async with telling(Parts(tmp_path), tmp_path):
+            async with telling(lambda: Parts(tmp_path), tmp_path):
                 pass
 
 
@@ -188,5 +188,5 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_nobody_asks_tells_nobody(tmp_path: Path) -> None:
-    async with telling(Parts(tmp_path), None):
+    async with telling(lambda: Parts(tmp_path), None):
         assert os.listdir(tmp_path) == []
