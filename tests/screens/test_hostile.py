@@ -35,6 +35,7 @@ document.addEventListener('securitypolicyviolation', (event) =>
 _NOT_OURS = """() => [...document.querySelectorAll('*')].filter((each) =>
   ['IMG', 'IFRAME', 'OBJECT', 'EMBED', 'STYLE', 'BASE', 'MATH', 'TEMPLATE', 'TITLE', 'ANIMATE', 'META', 'LINK',
    'SCRIPT', 'FORM'].includes(each.tagName.toUpperCase()) && !each.closest('head, .cc-course, .cc-header, form')
+    && !each.matches('template[id^="cc-before-"], template[id^="cc-over-"]') && !each.nonce
   || [...each.attributes].some(({name, value}) => /^on|^style$|^autofocus$/.test(name)
      || /^(href|src|action)$/.test(name) && !/^(#|\\/|$)/.test(value))
 ).map((each) => each.outerHTML.slice(0, 200))"""
