@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.canaries import leaked
 from tests.figures import figure, pytest_configure, pytest_terminal_summary
@@ -20,6 +21,10 @@ __all__ = [
     "sqlite_place",
     "template",
 ]
+
+# The same cases each time, however slow the machine; others by `--hypothesis-profile default`.
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("steady")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -29,7 +29,7 @@ async def security_txt(request: Request) -> PlainTextResponse:
     if settings.security_contact is None:
         raise NotFound(
             "Nobody is named here for reports of security holes. Ask the organisation that runs this gateway.",
-            rule="security-contact.none",
+            rule="route.security-contact",
         )
     return PlainTextResponse(security_text(settings.security_contact, settings.public_url, utc_now()))
 

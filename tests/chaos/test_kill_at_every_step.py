@@ -55,6 +55,7 @@ def start(tmp_path: Path, database: str | None, **more: Any) -> tuple[dict[str, 
     return settings, world(tmp_path, settings, module="tests.chaos.dying", **more)
 
 
+@pytest.mark.slow
 async def test_at_the_last_step(tmp_path: Path) -> None:
     settings, started = start(tmp_path, None)
     with started as here:

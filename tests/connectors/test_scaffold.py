@@ -147,6 +147,7 @@ def test_it_passes_the_check_and_earns_bronze_by_it(checkout: Path) -> None:
     assert ["noted", "dialect", "bronze", "none"] in [line.split() for line in connector(checkout, "list").splitlines()]
 
 
+@pytest.mark.slow
 def test_one_case_can_be_checked_and_told_as_json(checkout: Path) -> None:
     connector(checkout, "new", "single", "--kind", "dialect", "--ods", "RVU")
     (result,) = json.loads(connector(checkout, "check", "single", "--case", "k01", "--json"))

@@ -36,6 +36,7 @@ from gateway.store.interface import Kept
 from gateway.store.sqlite import SqliteStore
 from tests.flow.stack import GRACE, STRANGER, WINSTON
 from tests.processes import organisation, process
+from tests.quick import every
 
 ODS = "RJ2"
 
@@ -294,23 +295,29 @@ def test_a_section_that_the_entry_leaves_out_is_told(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("other", "said"),
-    [
-        ({"name": "nobody"}, "There is no connector nobody: no folder of that name has a manifest.yaml. Use one of: "),
-        ({"nhs_number": "9990000400"}, "check digit is wrong"),
-        ({"nhs_number": "abc"}, "has ten digits"),
-        ({"ods": "G85005"}, "G85005 has no entry with connector: fhir_r4"),
-        ({"ods": "XXX"}, "XXX has no entry with connector: fhir_r4"),
-        ({"reason": "curiosity"}, "--reason must be one of: connecting, fault, contract-run, drill."),
-        ({"ticket": "she has a rash"}, "--ticket must look like CHG-1042."),
-        ({"user_id": "a person"}, "--user-id must be an identifier"),
-        ({"acting_as": "gp"}, "--as must be ROLE@ODS"),
-        ({"acting_as": "wizard@G85005"}, "--as must be ROLE@ODS"),
-        ({"acting_as": "gp@XXX"}, "--as must be ROLE@ODS"),
-        ({"acting_as": "gp@709"}, "No gp of 709 (council) may see a record."),
-        ({"record": True}, "Nobody is asked: say who answers for the connection, with --owner."),
-        ({"record": True, "owner": "A. Owner"}, "Nobody is asked: RJ2 has no test endpoint of its own to record."),
-        ({"acting_as": "privacy-officer@G85005"}, "No privacy-officer of G85005"),
-    ],
+    every(
+        4,
+        [
+            (
+                {"name": "nobody"},
+                "There is no connector nobody: no folder of that name has a manifest.yaml. Use one of: ",
+            ),
+            ({"nhs_number": "9990000400"}, "check digit is wrong"),
+            ({"nhs_number": "abc"}, "has ten digits"),
+            ({"ods": "G85005"}, "G85005 has no entry with connector: fhir_r4"),
+            ({"ods": "XXX"}, "XXX has no entry with connector: fhir_r4"),
+            ({"reason": "curiosity"}, "--reason must be one of: connecting, fault, contract-run, drill."),
+            ({"ticket": "she has a rash"}, "--ticket must look like CHG-1042."),
+            ({"user_id": "a person"}, "--user-id must be an identifier"),
+            ({"acting_as": "gp"}, "--as must be ROLE@ODS"),
+            ({"acting_as": "wizard@G85005"}, "--as must be ROLE@ODS"),
+            ({"acting_as": "gp@XXX"}, "--as must be ROLE@ODS"),
+            ({"acting_as": "gp@709"}, "No gp of 709 (council) may see a record."),
+            ({"record": True}, "Nobody is asked: say who answers for the connection, with --owner."),
+            ({"record": True, "owner": "A. Owner"}, "Nobody is asked: RJ2 has no test endpoint of its own to record."),
+            ({"acting_as": "privacy-officer@G85005"}, "No privacy-officer of G85005"),
+        ],
+    ),
 )
 def test_what_is_wrong_is_said_before_anything_is_written(site: Site, other: dict[str, str], said: str) -> None:
     with pytest.raises(CannotDo) as caught:

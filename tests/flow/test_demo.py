@@ -135,7 +135,7 @@ def test_its_metrics_are_on_a_port_of_their_own_and_shown_as_tables(demo: Demo) 
     assert re.search(r"^RJ2 .*closed$", tables, re.MULTILINE)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", every(4, ROLES))
 def test_a_token_is_printed_and_nothing_else(demo: Demo, role: str) -> None:
     token = demo.command("demo", "token", "--as", role)
     assert token.count(".") == 2
@@ -207,6 +207,7 @@ def test_the_opted_out_patient_is_refused(demo: Demo) -> None:
     assert "opted out" in body
 
 
+@pytest.mark.slow
 def test_a_sandbox_can_be_made_to_misbehave(demo: Demo) -> None:
     control = next(line.split()[1] for line in demo.welcome.splitlines() if "/_sandbox/RJ2" in line)
     token = demo.command("demo", "token", "--as", "nurse").strip()
@@ -300,6 +301,7 @@ def test_a_second_demo_on_the_same_folder_is_told_and_leaves_the_first_alone(dem
     assert {name: (demo.data / name).read_text() for name in files} == files
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_is_a_file_is_not_blamed_on_the_port(demo: Demo, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
@@ -334,6 +336,7 @@ def test_ctrl_c_ends_all_of_it_and_nothing_clinical_is_left(demo: Demo) -> None:
     assert GRACE.encode() not in everything_kept
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(demo: Demo, tmp_path: Path) -> None:
     import socket
 

@@ -19,6 +19,7 @@ from gateway.policy.decide import Policy, best_circumstances
 from gateway.policy.files import PolicyProblem, read_text
 from gateway.policy.model import Shown
 from gateway.policy.rules import ERROR_RULE
+from tests.quick import every
 
 BEST = best_circumstances(Role.GP, OrganisationType.GP_PRACTICE, Section.RESULTS, OrganisationType.ACUTE_TRUST)
 RULE = """@id("test.rule") @title("t") @why("w") @owner("o")
@@ -65,31 +66,44 @@ def test_a_wrong_rule_stops_start_up(folder: Path, old: str, new: str, says: str
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
-    [
-        ("schema.cedarschema", "entity Role enum", "entity Role enumm", "not a Cedar schema"),
-        ("schema.cedarschema", ', "see-sources" appliesTo', " appliesTo", "doesn't fit the schema"),
-        ("outlines.yaml", "Condition: [clinicalStatus", "Condition: [clinicalState", "no element clinicalState"),
-        ("outlines.yaml", "MedicationRequest: [status, intent,", "MedicationRequest: [status,", "leaves out intent"),
-        (
-            "outlines.yaml",
-            "medicationCodeableConcept, medicationReference",
-            "medicationReference",
-            "leaves out medicationC",
-        ),
-        ("outlines.yaml", "    - participant.status\n", "", "leaves out status"),
-        ("outlines.yaml", "    - class\n", "", "leaves out class"),
-        ("outlines.yaml", "  Specimen: [type]\n", "", "must hold"),
-        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: []\n", "must list elements"),
-        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type, extension]\n", "no element extension"),
-        ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type]\n  Composition: [title]\n", "must hold"),
-        ("outlines.yaml", "  problems: name\n", "", "told must hold"),
-        ("rules.yaml", "  - permission.needed\n", "", "permission.needed .permission.needed.cedar. isn't listed"),
-        ("rules.yaml", "  - permission.needed\n", "  - permission.need\n", "no file holds the rule permission.need"),
-        ("rules.yaml", "  - permission.needed\n", "  - 1\n", "must list the rules' ids"),
-        ("rules.yaml", "rules:", "ruled:", "must hold owner, rules"),
-        ("doors.yaml", "  read-audit: >-", "  read-audits: >-", "refused must hold"),
-        ("doors.yaml", "owner:", "owned:", "must hold owner, refused"),
-    ],
+    every(
+        4,
+        [
+            ("schema.cedarschema", "entity Role enum", "entity Role enumm", "not a Cedar schema"),
+            ("schema.cedarschema", ', "see-sources" appliesTo', " appliesTo", "doesn't fit the schema"),
+            ("outlines.yaml", "Condition: [clinicalStatus", "Condition: [clinicalState", "no element clinicalState"),
+            (
+                "outlines.yaml",
+                "MedicationRequest: [status, intent,",
+                "MedicationRequest: [status,",
+                "leaves out intent",
+            ),
+            (
+                "outlines.yaml",
+                "medicationCodeableConcept, medicationReference",
+                "medicationReference",
+                "leaves out medicationC",
+            ),
+            ("outlines.yaml", "    - participant.status\n", "", "leaves out status"),
+            ("outlines.yaml", "    - class\n", "", "leaves out class"),
+            ("outlines.yaml", "  Specimen: [type]\n", "", "must hold"),
+            ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: []\n", "must list elements"),
+            ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type, extension]\n", "no element extension"),
+            ("outlines.yaml", "  Specimen: [type]\n", "  Specimen: [type]\n  Composition: [title]\n", "must hold"),
+            ("outlines.yaml", "  problems: name\n", "", "told must hold"),
+            ("rules.yaml", "  - permission.needed\n", "", "permission.needed .permission.needed.cedar. isn't listed"),
+            (
+                "rules.yaml",
+                "  - permission.needed\n",
+                "  - permission.need\n",
+                "no file holds the rule permission.need",
+            ),
+            ("rules.yaml", "  - permission.needed\n", "  - 1\n", "must list the rules' ids"),
+            ("rules.yaml", "rules:", "ruled:", "must hold owner, rules"),
+            ("doors.yaml", "  read-audit: >-", "  read-audits: >-", "refused must hold"),
+            ("doors.yaml", "owner:", "owned:", "must hold owner, refused"),
+        ],
+    ),
 )
 def test_a_wrong_schema_or_outline_stops_start_up(folder: Path, file: str, old: str, new: str, says: str) -> None:
     path = folder / file

@@ -87,6 +87,7 @@ def test_cedar_agrees_with_the_table_on_every_tuple(policy: Policy, role: Role) 
     assert [c for c in asked if policy.decide(c).shown is not by_hand(c)] == []
 
 
+@pytest.mark.slow
 def test_best_interests_never_shows_more_than_the_ordinary_agreement(policy: Policy) -> None:
     """Whatever its scope says."""
     asked = [c for c in ALL if c.basis is Basis.BEST_INTERESTS]
@@ -100,6 +101,7 @@ def test_best_interests_never_shows_more_than_the_ordinary_agreement(policy: Pol
         assert policy.decide(c).shown <= ordinary, c
 
 
+@pytest.mark.slow
 def test_a_label_never_shows_more(policy: Policy) -> None:
     plain = {(c.role, c.organisation_type, c.basis, c.scope, c.own_practice, c.section): c for c in ALL if not c.labels}
     for c in ALL:
@@ -107,7 +109,7 @@ def test_a_label_never_shows_more(policy: Policy) -> None:
         assert policy.decide(c).shown <= policy.decide(unlabelled).shown
 
 
-@pytest.mark.parametrize("source_type", list(OrganisationType))
+@pytest.mark.parametrize("source_type", every(4, OrganisationType))
 def test_the_kind_of_source_changes_no_decision_by_itself(policy: Policy, source_type: OrganisationType) -> None:
     """It gives labels (policies/source-labels.yaml); the rules that ship look at the labels only."""
     for role, section, labels in product(Role, Section, LABEL_SETS):
