@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.sealed import new_master_key
-from tests.boundless import BOUNDLESS
+from tests.boundless import BOUNDLESS, UNHURRIED
 
 AUDIENCE = "tests"
 SECTIONS = (
@@ -40,7 +40,7 @@ def told_process(
     """The same, with its pid. `output` is where what it prints goes."""
     child = subprocess.Popen([python, "-m", *command], stdin=subprocess.PIPE, stdout=output)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not state.exists():
             if child.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{command[0]} did not start")
@@ -48,7 +48,7 @@ def told_process(
         yield state.read_text(), child.pid
     finally:
         child.terminate()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
         if child.stdin:
             child.stdin.close()
 
@@ -63,7 +63,7 @@ def identity_provider(folder: Path) -> Iterator[str]:
 
 
 def organisation(ods: str, kind: str, address: str, **settings: Any) -> dict[str, Any]:
-    """An entry of organisations.yaml that offers every section through `fhir_r4`."""
+    """An entry of organisations.yaml that offers every section through `fhir_r4` and may take its time."""
     return {
         "ods": ods,
         "name": f"Organisation {ods}",
@@ -72,6 +72,7 @@ def organisation(ods: str, kind: str, address: str, **settings: Any) -> dict[str
         "connector": "fhir_r4",
         "address": address,
         "sections": list(SECTIONS),
+        "budget": UNHURRIED,
         "settings": settings,
     }
 
@@ -114,6 +115,7 @@ class Gateway:
             "key_file": str(self.folder / "master.key"),
             "issuers": [issuer],
             "fair_use": BOUNDLESS,
+            "deadline": UNHURRIED,
             **self.more,
         }
         if self.organisations is not None:
@@ -142,7 +144,7 @@ class Gateway:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.base}/readyz", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.base}/readyz", timeout=10) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -151,7 +153,7 @@ class Gateway:
         """SIGKILL: nothing is flushed, closed or said."""
         assert self.child is not None
         self.child.kill()
-        self.child.wait(timeout=10)
+        self.child.wait(timeout=60)
 
     def wait_until_dead(self, seconds: float = 3) -> None:
         """Until it has ended; SIGKILL where it hasn't by then."""

@@ -23,6 +23,7 @@ ENTRY = f"""
     stage: live
     joined: 2026-11-02
     connector: pds
+    budget: 30
     address: sandbox
     sections: [demographics]
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,7 +35,7 @@ from gateway.outside import Outside
 from gateway.parts import Parts
 from gateway.sealed import new_master_key
 from gateway.settings import Settings, load_settings
-from tests.boundless import BOUNDLESS
+from tests.boundless import BOUNDLESS, UNHURRIED
 from tests.launcher import Launcher
 from tests.r4 import Answers
 
@@ -149,6 +150,12 @@ class Stack:
         """How many calls the sandboxes have had in all."""
         return sum(sandbox.state()["calls"]["total"] for sandbox in self.sandboxes.values())
 
+    async def has_asked(self) -> None:
+        """Until the look that is under way, the first one, has asked the sources."""
+        async with asyncio.timeout(60):
+            while not self.calls():  # noqa: ASYNC110 - a sandbox counts its calls, and tells nobody
+                await asyncio.sleep(0.01)
+
 
 def sandbox_without(ods: str, without: frozenset[str], *, canaries: bool) -> Sandbox:
     """The sandbox of an organisation, less the resources that carry one of these canaries."""
@@ -192,7 +199,7 @@ async def running(
     ehr: Launcher | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
-    """A gateway with its data in `data`; settings as given, else the demo's.
+    """A gateway with its data in `data`; settings as given, else the demo's, but for a deadline that nothing misses.
 
     `without`: the canaries of resources that no source holds in this world. `others`: sandboxes by ODS code, beside
     and in place of the usual ones. `instead`: connectors in place of those to a sandbox; `around`: what is put around
@@ -227,6 +234,7 @@ async def running(
         "patient_sign_ins": (PATIENT_SIGN_IN,),
         "organisations_file": ORGANISATIONS,
         "fair_use": BOUNDLESS,
+        "deadline": UNHURRIED,
         "addresses": {ods: f"http://{ods.lower()}.sandbox/fhir" for ods in {**sandboxes, **given_connectors}},
         **settings,
     }

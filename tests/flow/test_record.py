@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle as R4BBundle
 
 from connectors.fhir_r4.sandbox import holdings
+from connectors.kit.faults import HUNG_SECONDS
+from tests.boundless import HURRIED
 from tests.flow.stack import (
     AALIYAH,
     DANIEL,
@@ -23,10 +27,19 @@ from tests.flow.stack import (
     Stack,
     outcome,
     resources,
+    running,
     told,
 )
+from tests.flow.streaming import Holding
 
 CLINICAL = ("gp", "hospital-doctor", "nurse", "district-nurse", "occupational-therapist", "social-worker")
+
+
+@pytest.fixture
+async def hurried(tmp_path: Path) -> AsyncIterator[Stack]:
+    """Whose deadline passes within the test."""
+    async with running(tmp_path, deadline=HURRIED) as stack:
+        yield stack
 
 
 async def test_without_permission_it_is_refused_and_told_how_to_ask(stack: Stack) -> None:
@@ -107,14 +120,15 @@ async def test_every_reference_in_an_answer_leads_somewhere(stack: Stack, role: 
     assert not dangling
 
 
-async def test_a_hung_source_costs_the_deadline_and_its_own_part(stack: Stack) -> None:
+async def test_a_hung_source_costs_the_deadline_and_its_own_part(hurried: Stack) -> None:
+    stack = hurried
     await stack.agree(GRACE)
     whole = resources((await stack.everything(GRACE)).json())
     stack.make("G85005", "hung")
     started = time.monotonic()
     answer = await stack.everything(GRACE)
     took = time.monotonic() - started
-    assert took < stack.parts.settings.deadline + 10
+    assert took < HUNG_SECONDS
     bundle = answer.json()
     assert "G85005=timed-out" in answer.headers["Connect-Care-Sources"]
     sentences = outcome(bundle)
@@ -156,7 +170,8 @@ async def test_another_patients_resources_are_never_released_and_alarm(stack: St
 
 
 @pytest.mark.parametrize("mode", ["broken", "busy", "bomb", "refusing", "redirecting", "garbage", "dripping"])
-async def test_one_bad_source_never_costs_the_others(stack: Stack, mode: str) -> None:
+async def test_one_bad_source_never_costs_the_others(hurried: Stack, mode: str) -> None:
+    stack = hurried
     await stack.agree(GRACE)
     stack.make("RJ2", mode)
     answer = await stack.everything(GRACE)
@@ -192,17 +207,18 @@ async def test_opting_out_stops_every_question_until_opting_in(stack: Stack) -> 
     assert (await stack.everything(GRACE)).status_code == 200
 
 
-async def test_opting_out_while_sources_are_asked_stops_the_release(stack: Stack) -> None:
-    await stack.agree(GRACE)
-    stack.make("RJ2", "slow", 700)
-    looking = asyncio.create_task(stack.everything(GRACE))
-    await asyncio.sleep(0.25)
-    assert stack.calls() > 0
-    await stack.choose(GRACE, "opted-out")
-    answer = await looking
+async def test_opting_out_while_sources_are_asked_stops_the_release(tmp_path: Path) -> None:
+    holding = Holding(["RJ2"])
+    async with running(tmp_path, around=holding.around) as stack:
+        await stack.agree(GRACE)
+        looking = asyncio.create_task(stack.everything(GRACE))
+        await stack.has_asked()
+        await stack.choose(GRACE, "opted-out")
+        holding.let_go()
+        answer = await looking
+        kinds = [row["kind"] for row in await stack.rows(GRACE)]
     assert answer.status_code == 403
     assert "opted out" in told(answer)
-    kinds = [row["kind"] for row in await stack.rows(GRACE)]
     assert "release" not in kinds
     assert "refusal" in kinds
 

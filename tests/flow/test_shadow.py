@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.locate import JOINING
+from tests.boundless import HURRIED
 from tests.flow.stack import GRACE, MIA, ORGANISATIONS, WINSTON, Stack, outcome, resources, running
 
 JOINING_LATER = ("RPG", "709", "703")
@@ -116,17 +117,18 @@ async def test_the_manifest_says_that_it_is_joining_whatever_it_answers(shadowed
     assert found["outcomes"]["failed"] >= 3
 
 
-async def test_one_that_hangs_does_not_delay_the_record(shadowed: Stack) -> None:
-    await shadowed.agree(GRACE)
-    for ods in JOINING_LATER:
-        shadowed.make(ods, "hung")
-    answer = await shadowed.everything(GRACE)
-    assert answer.status_code == 200
-    under_way = list(shadowed.parts.shadow._tasks)
-    assert under_way
-    assert not any(task.done() for task in under_way)
-    await done(shadowed)
-    assert (await seen(shadowed))["RPG"]["outcomes"] == {"timed-out": 1}
+async def test_one_that_hangs_does_not_delay_the_record(tmp_path: Path) -> None:
+    async with running(tmp_path, organisations_file=in_shadow(tmp_path), deadline=HURRIED) as shadowed:
+        await shadowed.agree(GRACE)
+        for ods in JOINING_LATER:
+            shadowed.make(ods, "hung")
+        answer = await shadowed.everything(GRACE)
+        assert answer.status_code == 200
+        under_way = list(shadowed.parts.shadow._tasks)
+        assert under_way
+        assert not any(task.done() for task in under_way)
+        await done(shadowed)
+        assert (await seen(shadowed))["RPG"]["outcomes"] == {"timed-out": 1}
 
 
 async def test_a_gateway_that_stops_ends_what_hangs_in_the_background(tmp_path: Path) -> None:

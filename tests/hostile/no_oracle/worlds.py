@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from tests.boundless import UNHURRIED
 from tests.flow.stack import Stack, resources, running
 from tests.flow.test_no_trace import UUID, hidden_from
 from tests.hostile.no_oracle.questions import FHIR, Known, Question, content_of, known_of
 from tests.hostile.no_oracle.remembered import Network
 
 _CURSOR: Final = re.compile(r"(?<=_cursor=)[A-Za-z0-9_-]+")
-UNHURRIED: Final = 30.0
-"""Seconds that sources have: a busy machine must not make one of the worlds late."""
 _OF_THE_ANSWER: Final = frozenset({"date", "x-request-id", "content-length"})
 """Headers that differ between any two answers; a length goes with the body, which is compared itself."""
 
