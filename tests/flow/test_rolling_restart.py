@@ -18,6 +18,7 @@ from gateway.api.bundle import SOURCES_HEADER
 from gateway.audit.checkpoints import new_key
 from gateway.demo.token import fetch_token
 from gateway.sealed import new_master_key
+from tests import unhurried
 from tests.balancer import Balancer
 from tests.bench.load import resources_in
 from tests.bench.payload import NHS_NUMBER
@@ -26,12 +27,13 @@ from tests.processes import Gateway, free_port, identity_provider, organisation
 from tests.stores import PostgresPlace
 
 HELD = Held(sources=2, each=20, delay_ms=50, last_ms=600)
-"""The second source answers so late that at any moment some looks are under way, and streams half sent."""
+"""The second source answers so late that at any moment some looks are under way, and streams half sent. Neither is ever
+too late: every record must be whole."""
 EVERYTHING = f"/fhir/R4/Patient/{NHS_NUMBER}/$everything"
 SOMEBODY_ELSE = "9990000409"
 """Who agrees again and again: an agreement takes the place of the one before, and ends the looks that it let in."""
 ASKERS = 4
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 8.0
 """Far more than the balancer takes to notice, on a busy machine too."""
 
 
@@ -62,7 +64,7 @@ class Load:
 
     def _client(self) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx2.AsyncClient(base_url=self.base, headers=headers, timeout=60)
+        return httpx2.AsyncClient(base_url=self.base, headers=headers, timeout=120)
 
     async def _ask_on(self, rng: random.Random) -> None:
         async with self._client() as client:
@@ -80,9 +82,7 @@ class Load:
     async def _record(self, client: httpx2.AsyncClient) -> bool:
         answer = await client.get(EVERYTHING)
         assert answer.status_code == 200, answer.text[:300]
-        is_whole = resources_in(answer.content) == HELD.expected
-        assert is_whole or _says_who_was_late(answer), answer.headers[SOURCES_HEADER]
-        self.answered["whole"] += is_whole
+        assert resources_in(answer.content) == HELD.expected, answer.headers[SOURCES_HEADER]
         return _closes(answer)
 
     async def _stream(self, client: httpx2.AsyncClient) -> bool:
@@ -98,12 +98,6 @@ class Load:
         answer = await client.post("/permissions", json={"nhsNumber": nhs_number, "basis": "patient-agreed"})
         assert answer.status_code == 201, answer.text[:300]
         return _closes(answer)
-
-
-def _says_who_was_late(answer: httpx2.Response) -> bool:
-    """On a machine that stands still for seconds sources are late, whoever is restarted."""
-    said = answer.headers[SOURCES_HEADER]
-    return any(word in said for word in ("partial", "timed-out", "failed", "not-asked"))
 
 
 def _closes(answer: httpx2.Response) -> bool:
@@ -138,14 +132,14 @@ def gateways(
         "key_file": str(folder / "shared.key"),
         "checkpoint_key": str(folder / "checkpoint.key"),
         "database": database,
-        "deadline": 20,
+        "breaker_failures": 1_000_000,
         "drain_seconds": DRAIN_SECONDS,
     }
     made = []
     for each in range(number):
         own = folder / f"gateway-{each}"
         own.mkdir()
-        made.append(Gateway(own, issuer, entries, more))
+        made.append(Gateway(own, issuer, entries, more, module=unhurried.MODULE))
         made[-1].configure()
     return made
 
@@ -154,7 +148,7 @@ async def restart(one: Gateway, balancer: Balancer) -> None:
     """As a rolling update does: told to end, given its time, followed by another."""
     assert one.child is not None
     one.child.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(one.child.wait, 60) == 0
+    assert await asyncio.to_thread(one.child.wait, 120) == 0
     await asyncio.to_thread(one.start)
     await balancer.until_ready(one.port)
 
@@ -181,7 +175,6 @@ async def test_a_rolling_restart_costs_nobody_an_answer(
             if one.child:
                 one.stop()
     assert load.failed == []
-    assert set(load.answered) == {"_record", "_stream", "_permission", "closed", "whole"}, load.answered
+    assert set(load.answered) == {"_record", "_stream", "_permission", "closed"}, load.answered
     assert load.answered["closed"] > 0, "some were asked while they were ending"
-    assert load.answered["whole"] > 0
     assert all(balancer.given[one.port] > 0 for one in three)
