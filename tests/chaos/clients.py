@@ -15,7 +15,7 @@ from tests.chaos.history import UNHEARD, Did, Operation
 from tests.chaos.source import MARK
 
 _SHARES = {Did.LOOK: 60, Did.GRANT: 24, Did.OPT_OUT: 7, Did.OPT_IN: 9}
-_PATIENCE = aiohttp.ClientTimeout(total=20)
+_PATIENCE = aiohttp.ClientTimeout(total=60)
 
 
 @dataclass

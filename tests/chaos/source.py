@@ -18,7 +18,10 @@ from connectors.sdk.model import NHS_NUMBER_SYSTEM
 MARK = "CANARY-CLINICAL"
 """In every allergy: where it's seen, something clinical was."""
 BIRTH_DATE = "1950-01-01"
-_ASKED = re.compile(rb"GET /fhir/([A-Za-z]+)\?[^ ]*?(\d{10})")
+LATE = "/late"
+"""Before the path of a source whose answers come later than another's, so that a live look has parts."""
+LATE_SECONDS = 0.3
+_ASKED = re.compile(rb"GET (/late)?/fhir/([A-Za-z]+)\?[^ ]*?(\d{10})")
 
 
 def patient(number: str) -> dict[str, Any]:
@@ -74,8 +77,13 @@ class _Protocol(asyncio.Protocol):
         while b"\r\n\r\n" in self._buffer:
             head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             found = _ASKED.match(head)
-            kind, number = (found[1].decode(), found[2].decode()) if found else ("", "")
-            self._transport.write(answer(kind, number))
+            kind, number = (found[2].decode(), found[3].decode()) if found else ("", "")
+            delay = LATE_SECONDS if found and found[1] else 0
+            asyncio.get_running_loop().call_later(delay, self._send, answer(kind, number))
+
+    def _send(self, said: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(said)
 
 
 async def serve(state: Path) -> None:

@@ -16,10 +16,12 @@ from tests.chaos import dying
 from tests.chaos.clients import Clients, numbers
 from tests.chaos.history import Did, unaccounted
 from tests.chaos.rows import rows_of
-from tests.chaos.world import World, world
+from tests.chaos.world import LOOKERS, World, world
 
 PATIENTS = numbers(12)
 LOOKS = {Did.LOOK: 1}
+AGREED = {"commit": len(PATIENTS) * len(LOOKERS)}
+"""How often a step is passed while patients agree, before anybody looks: the process must live on so far."""
 A_LIFE = 90
 """Operations that are tried in one life; most of them before it ends."""
 IN_PARTS = ("release:before", "release:after", "commit:before", "commit:after", "guard:after", "policy:before")
@@ -33,7 +35,8 @@ async def lives(
     rng, shown, seen_in_all = random.Random(20261122), Counter[str](), []
     await world.sign_in_all()
     for life, point in enumerate(points):
-        world.running.environment = {dying.STEP: point, dying.COUNT: str(rng.randint(8, 40))}
+        count = AGREED.get(point.partition(":")[0], 0) + rng.randint(8, 40)
+        world.running.environment = {dying.STEP: point, dying.COUNT: str(count)}
         await asyncio.to_thread(world.running.start)
         clients = Clients(world.running.base, PATIENTS, world.lookers, world.officer, life, looks, prefix=f"life{life}")
         await clients.agree()

@@ -10,10 +10,13 @@ from typing import Any
 
 from gateway.demo.run import fetch_token
 from tests.chaos.history import Operation
+from tests.chaos.source import LATE
 from tests.processes import Gateway, identity_provider, organisation, process
 
 LOOKERS = ("gp@G85005", "hospital-doctor@RJ2", "nurse@RJ2", "gp@G83021")
 OFFICER = "privacy-officer"
+_NEVER = 1_000_000
+"""Failures before a source is left alone: what dies here is the gateway, and what it never showed proves nothing."""
 
 
 @dataclass
@@ -41,20 +44,21 @@ class World:
 @contextmanager
 def world(folder: Path, settings: Mapping[str, Any], *, two_sources: bool = False, **gateway: Any) -> Iterator[World]:
     """Everything but the gateway is started: `running.start()` is the test's. `two_sources`: a second
-    organisation holds the same, so that a live look has parts. `gateway`: further fields of `Gateway`."""
+    organisation says the same, and later, so that a live look has parts. `gateway`: further fields of `Gateway`."""
     with ExitStack() as stack:
         state = folder / "source.state"
         address = stack.enter_context(process(state, "tests.chaos.source", "--state", str(state)))
         issuer = stack.enter_context(identity_provider(folder))
         held = organisation("RJ2", "acute-trust", address, patient_by="identifier")
-        other = organisation("RPG", "mental-health-and-community-trust", address, patient_by="identifier")
+        late = address.replace("/fhir", f"{LATE}/fhir")
+        other = organisation("RPG", "mental-health-and-community-trust", late, patient_by="identifier")
         entries = [
             *([other | {"sections": ["demographics", "allergies"]}] if two_sources else []),
             held | {"sections": ["demographics", "allergies"]},
             {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"},
             {"ods": "G83021", "name": "Another practice", "type": "gp-practice", "stage": "live"},
         ]
-        running = Gateway(folder, issuer, entries, dict(settings), **gateway)
+        running = Gateway(folder, issuer, entries, {"breaker_failures": _NEVER, **settings}, **gateway)
         running.configure()
         try:
             yield World(running)
