@@ -13,9 +13,16 @@ from connectors.sdk import errors
 from connectors.sdk.model import Answer, Ask, Found, Gap, Outcome, PersonSought, Section
 from gateway.breaker import BreakerState
 from gateway.fan_out import FanOut, NoFinder, TurnedAway
+from tests.leaping import BACKEND
 from tests.unit.pipeline import ASKED_BY, PRACTICE, TRUST, an_ask, an_item, answered, patient
 
 Behaviour = Callable[[Ask], Awaitable[Any]]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds of this module pass by leaps: none of it depends on how fast the machine is."""
+    return BACKEND
 
 
 class Source:
