@@ -35,6 +35,7 @@ from tests.connectors.gp_connect_asking import (
     practice,
     problem,
 )
+from tests.leaping import BACKEND
 
 OTHER = "9990000476"
 ALLERGIES = frozenset({Section.DEMOGRAPHICS, Section.ALLERGIES})
@@ -43,6 +44,12 @@ WHO: dict[str, Any] = {
     "issuer": "https://gateway.example",
     "device": {"system": "https://gateway.example/Id/device", "value": "g1"},
 }
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds of this module pass by leaps: none of it depends on how fast the machine is."""
+    return BACKEND
 
 
 async def answer_of(
@@ -548,10 +555,10 @@ async def test_slow_appointments_run_beside_the_record_and_keep_to_the_deadline(
             await asyncio.sleep(30)
         await written(scope, receive, send)
 
-    started = time.monotonic()
+    started = asyncio.get_running_loop().time()
     async with asked_of(slow) as connector:
         answer = await connector.ask(asking(sections=SERVED, seconds=0.5))
-    assert time.monotonic() - started < 10
+    assert asyncio.get_running_loop().time() - started < 10
     assert answer.gaps == {Section.CONTACTS: Gap.TIMED_OUT}
 
 

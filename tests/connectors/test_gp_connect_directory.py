@@ -21,6 +21,7 @@ from connectors.sdk.errors import ConfigurationError, Refused, SourceError, Sour
 from connectors.sdk.model import Gap, Section
 from tests.connectors.asking import ASKED_BY, asking
 from tests.connectors.gp_connect_asking import SHARED, Written, asked_of, over, practice
+from tests.leaping import BACKEND
 from tests.wire import soon
 
 SDS = SHARED / "sds"
@@ -28,6 +29,12 @@ ODS, ADDRESS, KEY, ASID = "G85005", "https://gp.example/G85005/STU3/1/gpconnect/
 ALLERGIES = frozenset({Section.ALLERGIES})
 DIRECTORY = "http://sds.test/spine-directory/FHIR/R4"
 SECURE = "https://sds.test/spine-directory/FHIR/R4"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds of this module pass by leaps: none of it depends on how fast the machine is."""
+    return BACKEND
 
 
 def endpoint(ods: str = ODS, address: str = ADDRESS, key: str | None = KEY, **more: Any) -> dict[str, Any]:

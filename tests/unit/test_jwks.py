@@ -14,10 +14,17 @@ from gateway.caller.issuer_document import MOST_BYTES
 from gateway.caller.jwk import NoSuchKey, read_key_set
 from gateway.caller.keys import Keys, KeysUnavailable, KeyTimes
 from gateway.caller.settings import IssuerSettings
+from tests.leaping import BACKEND
 
 ISSUER: Final = "https://issuer.test"
 JWKS: Final = f"{ISSUER}/jwks"
 DISCOVERY: Final = f"{ISSUER}/.well-known/openid-configuration"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds of this module pass by leaps: none of it depends on how fast the machine is."""
+    return BACKEND
 
 
 def key(kid: str) -> Key:

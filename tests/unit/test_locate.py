@@ -11,6 +11,7 @@ from connectors.sdk.model import Answer, Gap, Outcome, Section
 from connectors.sdk.organisations import Organisation, Organisations, OrganisationType, Stage
 from gateway.caller.model import Caller, Role
 from gateway.locate import HOLDS_NONE, JOINING, SUSPENDED, Located, Locator, Look, with_labelling
+from tests.leaping import BACKEND
 from tests.unit.pipeline import (
     COUNCIL,
     EVERYTHING,
@@ -43,6 +44,12 @@ DEMOGRAPHICS = frozenset({Section.DEMOGRAPHICS})
 SOCIAL_WORKER = frozenset(
     {Section.DEMOGRAPHICS, Section.ALLERGIES, Section.MEDICINES, Section.CONTACTS, Section.CARE_TEAM}
 )
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds of this module pass by leaps: none of it depends on how fast the machine is."""
+    return BACKEND
 
 
 def asked(

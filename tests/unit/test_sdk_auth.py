@@ -38,12 +38,19 @@ from connectors.sdk.errors import (
 )
 from connectors.sdk.http import AiohttpTransport, Httpx2Transport, Limits, SourceClient
 from tests.authority import Authority, pem
+from tests.leaping import BACKEND
 from tests.wire import BUNDLE, Line, reply, saying, serving, soon
 
 TOKEN_URL = "https://tokens.test/oauth/token"
 SECRET = "s3cret-of-the-source"
 
 read_auth = TypeAdapter(AuthSettings).validate_python
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Seconds pass by leaps, but where the world stands behind a socket."""
+    return BACKEND if "world" in request.fixturenames else "asyncio"
 
 
 @dataclass
