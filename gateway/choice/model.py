@@ -116,10 +116,16 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
         """True where it was neither withdrawn nor expired at that moment (an expiry is exclusive)."""
         return self.withdrawn_at is None and self.granted_at <= moment < self.expires_at
 
+    def ran_out(self, moment: datetime) -> bool:
+        """True where its time was over by then, and nobody had ended it: then what was given before may hold yet."""
+        return self.withdrawn_at is None and moment >= self.expires_at
+
 
 def in_force(permissions: Iterable[Permission], moment: datetime) -> list[Permission]:
-    """Those that hold at that moment, of a list that is newest first: of each caller's, only the newest can."""
+    """Those that hold at that moment, of a list that is newest first: of each caller's, only the newest can that didn't
+    just run out."""
     newest: dict[str, Permission] = {}
     for permission in permissions:
-        newest.setdefault(permission.caller, permission)
+        if not permission.ran_out(moment):
+            newest.setdefault(permission.caller, permission)
     return [permission for permission in newest.values() if permission.holds_at(moment)]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.audit.row import Kind
-from gateway.choice.model import Basis, Choice
+from gateway.choice.model import Basis, Choice, in_force
 from gateway.errors import AuditUnavailable, NoPermission, OptedOut
 from gateway.store.interface import Kept, Store
 from gateway.store.moments import from_micros, to_micros, utc_now
@@ -262,6 +262,24 @@ class TestPermissions:
         await store.grant(a_permission(id="newer"), row)
         await store.withdraw("newer", NOON, a_row(Kind.PERMISSION_WITHDRAWN))
         assert await store.permission_for(WHO.key, A, NOON + timedelta(minutes=1)) is None
+
+    async def test_nor_when_that_one_would_have_run_out(self, store: SqlStore) -> None:
+        """A long yes, then a look without the patient's word, which the patient ends: that no outlasts the hour."""
+        hour = timedelta(hours=1)
+        row = a_row(Kind.PERMISSION_GRANTED)
+        short = a_permission(id="short", basis=Basis.BEST_INTERESTS, reason="found collapsed", expires_at=NOON + hour)
+        for permission in (a_permission(id="long"), short):
+            await store.grant(permission, row)
+        assert [one.id for one in in_force(await store.permissions_about(A), NOON)] == ["short"]
+        assert [one.id for one in in_force(await store.permissions_about(A), NOON + hour)] == ["long"]
+        await store.withdraw("short", NOON, a_row(Kind.PERMISSION_WITHDRAWN))
+        for moment in (NOON, NOON + 2 * hour):
+            assert await store.permission_for(WHO.key, A, moment) is None
+            assert in_force(await store.permissions_about(A), moment) == []
+        await store.grant(a_permission(id="asked again", granted_at=NOON + 2 * hour), row)
+        newest = await store.permission_for(WHO.key, A, NOON + 2 * hour)
+        assert newest is not None
+        assert newest.id == "asked again"
 
     async def test_withdrawing_writes_its_row_once(self, store: SqlStore) -> None:
         await store.grant(a_permission(), a_row(Kind.PERMISSION_GRANTED))

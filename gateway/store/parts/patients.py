@@ -32,9 +32,9 @@ class PermissionStore(Protocol):
     """Permissions at the point of care."""
 
     async def permission_for(self, caller: str, patient: str, moment: datetime) -> Permission | None:
-        """The newest unexpired permission of this caller for this patient, if it holds at the moment.
+        """The newest permission of this caller for this patient that didn't just run out, if it holds at the moment.
 
-        An older one never stands in for one that was withdrawn or replaced.
+        An older one never stands in for one that was withdrawn, however long ago, or replaced.
         """
         ...
 

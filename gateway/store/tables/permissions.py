@@ -19,7 +19,9 @@ _SELECT: Final = (
     "withdrawn_at, reason_code, extends FROM permission WHERE "
 )
 _UNENDED: Final = _SELECT + "patient = ? AND withdrawn_at IS NULL AND expires_at > ? ORDER BY number"
-_NEWEST: Final = _SELECT + "caller = ? AND patient = ? AND expires_at > ? ORDER BY number DESC LIMIT 1"
+_NEWEST: Final = (
+    _SELECT + "caller = ? AND patient = ? AND (expires_at > ? OR withdrawn_at IS NOT NULL) ORDER BY number DESC LIMIT 1"
+)
 _END: Final = "UPDATE permission SET withdrawn_at = ? WHERE id = ? AND withdrawn_at IS NULL AND expires_at > ?"
 
 
@@ -77,9 +79,10 @@ def permissions_about(connection: Connection, patient: str) -> list[Permission]:
 
 
 def permission_for(connection: Connection, caller: str, patient: str, moment: datetime) -> Permission | None:
-    """The newest that hasn't expired, if it holds (`Permission.holds_at`). An older one never stands in for it.
+    """The newest that didn't just run out (`Permission.ran_out`), if it holds. An older one never stands in for it.
 
-    What was asked last replaces what was asked before, and a withdrawal holds until the patient is asked again.
+    What was asked last replaces what was asked before, and a withdrawal holds until the patient is asked again: also
+    when the time is over that the one which was withdrawn would have had.
     """
     found = connection.execute(_NEWEST, (caller, patient, to_micros(moment)))
     newest = [_permission(*record) for record in found.fetchall()]
