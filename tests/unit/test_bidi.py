@@ -26,6 +26,8 @@ def test_what_has_no_such_character_stays_itself(value: object) -> None:
         (f"a{END}{OVERRIDE}b", f"{BEGIN}{BEGIN}a{END}{OVERRIDE}b{END}"),
         (f"{LEFT}{BEGIN}a", f"{BEGIN}{LEFT}{BEGIN}a{END}{END}{END}"),
         (f"{END}{LEFT}{OVERRIDE}", f"{BEGIN}{BEGIN}{END}{LEFT}{OVERRIDE}{END}{END}"),
+        *((f"a{end}{OVERRIDE}b", f"a{end}{BEGIN}{OVERRIDE}b{END}") for end in "\n\r\x1c\x1d\x1e\x85\u2029"),
+        (f"{LEFT}a\u2029{END}{OVERRIDE}b", f"{BEGIN}{LEFT}a{END}{END}\u2029{BEGIN}{BEGIN}{END}{OVERRIDE}b{END}"),
     ],
 )
 def test_a_text_that_turns_is_closed_at_both_ends(value: str, expected: str) -> None:
