@@ -39,6 +39,7 @@ _IDENTIFIES: Final = (
 _NAME: Final = ("use", "text", "family", "given", "prefix", "suffix", "period")
 _IDENTIFIER: Final = ("use", "system", "value", "period")
 _META: Final = ("source", "lastUpdated", "security")
+_OWN_META: Final = frozenset({"source", "tag"})
 _OWN_TAGS: Final = frozenset({ODS_SYSTEM, SUBSETTED["system"]})
 """Tags of these systems are the gateway's own. Any other says what a source likes."""
 _TOLD: Final = {
@@ -211,7 +212,7 @@ class _Walk:
         if name == "contained":
             return self.sweep.contained(node)
         if name == "meta":
-            return node
+            return self._meta(node)
         if model == "Reference" or (element is None and "reference" in node) or name == "valueReference":
             return self._reference(name, node, element)
         left = self.parts(node, model)
@@ -221,6 +222,15 @@ class _Walk:
             return None
         lost = (group for group in (demanded(model) if model else ()) if group & node.keys())
         return None if any(not group & left.keys() for group in lost) else left
+
+    def _meta(self, node: Resource) -> Resource:
+        """Here a source may write as well: beside a security label, or in an extension. `source` and the tags that are
+        left are the gateway's own."""
+        said = {name: value for name, value in node.items() if name not in _OWN_META}
+        left = self.parts(said, "Meta") if said else said
+        if left is said:
+            return node
+        return {name: value for name, value in node.items() if name in _OWN_META} | left
 
     def _reference(self, name: str, node: Resource, element: Element | None) -> Resource | None:
         """A place goes, and what may be one, and whoever a Patient names as its practice."""
@@ -306,7 +316,8 @@ def _holds_postcode(text: str) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    """Letters and digits alone, so that spacing and punctuation hide nothing."""
+    """Letters and digits alone, so that spacing and punctuation hide nothing; nor does an accent, which many leave out
+    (a Welsh address is written `Tŷ Gwyn` here and `Ty Gwyn` there), or another width."""
     if text.isascii():  # the same, in a twentieth of the time
         return text.lower().translate(_ASCII_LEFT_OUT)
-    return _NOT_LETTER_OR_DIGIT.sub("", text.casefold())
+    return _NOT_LETTER_OR_DIGIT.sub("", normalize("NFKD", text).casefold())

@@ -231,6 +231,33 @@ def test_an_appointment_keeps_the_patient_and_the_people() -> None:
     assert not any("address" in part for part in body["contained"])
 
 
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        ("Tŷ Gwyn", "Ty Gwyn"),
+        ("Ty Gwyn", "Tŷ Gwyn"),
+        ("Heol y Llŷs", "heol y lly\u0302s"),
+        ("Ty Gwyn", "Ｔｙ Ｇｗｙｎ"),
+    ],
+)
+def test_an_accent_or_a_width_hides_no_address(line: str, written: str) -> None:
+    note = [{"text": f"Visited at {written} today"}]
+    [body] = found(held(resource("Condition", "c", note=note), of={"address": [{"line": [line]}]}), "Condition")
+    assert "note" not in body
+
+
+def test_what_a_source_writes_beside_its_tags_goes_too() -> None:
+    said = {"url": "https://trust.example/sent-to", "valueString": "17 Marigold Gardens"}
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
+    meta = {"lastUpdated": "2026-11-01T09:00:00Z", "security": [{**label, "display": "SE13 9QQ"}], "extension": [said]}
+    body = left("Condition", meta=meta)
+    assert body is not None
+    assert body["meta"]["security"] == [label]
+    assert body["meta"]["lastUpdated"] == meta["lastUpdated"]
+    assert "extension" not in body["meta"]
+    assert [tag["code"] for tag in body["meta"]["tag"]] == [TRUST, "SUBSETTED"]
+
+
 def test_an_item_of_which_nothing_valid_is_left_goes() -> None:
     record = held(resource("Immunization", "i", vaccineCode={"text": "flu"}, occurrenceString="at 17 Marigold Gardens"))
     assert not found(record, "Immunization")
@@ -264,7 +291,7 @@ def test_what_is_told_quickly_is_what_is_told(text: str) -> None:
     seen = normalize("NFKC", text)
     assert whereabouts._holds_postcode(seen) == bool(whereabouts._POSTCODE.search(seen))
     assert whereabouts._squeezed(text) == "".join(
-        one for one in text.casefold() if one in "abcdefghijklmnopqrstuvwxyz0123456789"
+        one for one in normalize("NFKD", text).casefold() if one in "abcdefghijklmnopqrstuvwxyz0123456789"
     )
 
 
