@@ -150,6 +150,30 @@ async def test_the_page_s_own_clock_ends_it(
             assert "ADEBAYO" not in await screen.page.inner_text("body")
 
 
+async def test_a_clock_that_is_put_back_keeps_no_page_open(world: World) -> None:
+    await world.stack.choose(GRACE, "opted-in")
+    await world.stack.agree(GRACE)
+    async with world.screen("gp") as screen:
+        await find(screen, GRACE)
+        await shows_the_record(screen)
+        await world.stack.choose(GRACE, "opted-out")
+        await screen.page.evaluate("() => { const now = Date.now; Date.now = () => now() - 3_600_000; }")
+        await is_over(screen, CLOSED)
+
+
+async def test_what_isn_t_the_gateway_s_answer_prolongs_nothing(world: World) -> None:
+    await world.stack.choose(GRACE, "opted-in")
+    await world.stack.agree(GRACE)
+    async with world.screen("gp") as screen:
+        await find(screen, GRACE)
+        await shows_the_record(screen)
+        await screen.page.route("**/standing/**", lambda route: route.fulfill(json={"open": True}))
+        async with screen.page.expect_response("**/standing/**"):
+            await come_back(screen.page)
+        await screen.page.evaluate("() => { const now = Date.now; Date.now = () => now() + 3_600_000; }")
+        await is_over(screen, SIGNED_OUT)
+
+
 async def test_without_scripts_a_page_goes_where_nothing_is_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
     async with served(tmp_path_factory.mktemp("plain"), canaries=False, sessions={"idle": 0.25}) as short:
         await short.stack.agree(GRACE)

@@ -21,7 +21,8 @@ async function answer() {
   try {
     const signal = AbortSignal.timeout(PATIENCE);
     const got = await fetch(region.dataset.asks, { cache: "no-store", redirect: "error", signal });
-    return got.ok ? await got.json() : null;
+    const told = got.ok ? await got.json() : null;
+    return told?.open === false || Number.isFinite(told?.seconds) ? told : null;
   } catch {
     return null;
   }
@@ -88,11 +89,12 @@ function close(why) {
 }
 
 // When its time is over it is asked once more, for another window may have gone on; until that is known nothing is seen.
+// A machine's clock that was put back would keep the page open, and unasked, for as long: so it is asked then as well.
 function tick() {
   const now = Date.now();
   const every = now >= endsAt - WARNS ? EVERY_NEAR_THE_END : EVERY;
   if (now >= endsAt) root.classList.add("cc-concealed");
-  const isDue = now >= endsAt || (now >= endsAt - WARNS && !said) || now - asked >= every;
+  const isDue = now >= endsAt || (now >= endsAt - WARNS && !said) || Math.abs(now - asked) >= every;
   if (isDue && (now >= endsAt - WARNS || document.visibilityState === "visible")) askOnce();
 }
 
