@@ -54,6 +54,18 @@ async def test_a_contact_has_what_was_recorded_in_it(stack: Stack) -> None:
     assert "Problems 1 Hyponatremia" in admission
 
 
+async def test_who_may_have_more_is_named_there_too(stack: Stack) -> None:
+    """A problem with no results beside it doesn't mean that there are none while somebody's are missing."""
+    assert "May be incomplete" not in by(await seen(stack, GRACE), "problem")
+    stack.make("RPG", "broken")
+    try:
+        page = await seen(stack, GRACE)
+    finally:
+        stack.make("RPG", "well")
+    for way in ("problem", "contact"):
+        assert "May be incomplete: Oxleas NHS Foundation Trust. What they hold may be linked" in by(page, way)
+
+
 async def test_looking_by_something_asks_nobody_and_needs_no_script(stack: Stack) -> None:
     page = await seen(stack, GRACE)
     for way in ("kind", "problem", "contact"):

@@ -61,7 +61,7 @@ class Whole:
     """`incomplete` and `answered` are what each organisation said: (name, sentence). `never` are the standing sentences
     of this role and permission, the same whether or not anything was withheld; `absence` is their last one. `sources`
     are those of which something is shown: (place in the filter, what the filter knows it by, name). `arrangements` are
-    the other ways of looking for which there is anything."""
+    the other ways of looking for which there is anything; `missing` names those who may have more that is linked."""
 
     sections: tuple[SectionView, ...]
     incomplete: tuple[tuple[str, str], ...]
@@ -72,6 +72,7 @@ class Whole:
     absence: str
     sources: tuple[tuple[int, str, str], ...]
     arrangements: tuple[Arrangement, ...]
+    missing: tuple[str, ...]
 
 
 def whole_of(shown: Shown, rows: Rows, said: Callable[[ManifestLine], str]) -> Whole:
@@ -86,8 +87,9 @@ def whole_of(shown: Shown, rows: Rows, said: Callable[[ManifestLine], str]) -> W
     arrangements = tuple(_arrangements(entries, blocks, rows))
     lines = shown.manifest.lines
     incomplete = [line for line in lines if line.gaps or line.warnings or line.outcome.leaves_gap]
+    sections = tuple(_section(section, found, blocks, shown, rows) for section, found in entries.items())
     return Whole(
-        sections=tuple(_section(section, found, blocks, shown, rows) for section, found in entries.items()),
+        sections=sections,
         incomplete=tuple((line.name, said(line)) for line in incomplete),
         answered=tuple(said(line) for line in lines if line not in incomplete),
         differences=shown.manifest.differences,
@@ -96,6 +98,7 @@ def whole_of(shown: Shown, rows: Rows, said: Callable[[ManifestLine], str]) -> W
         absence=ABSENCE,
         sources=tuple(_sources(shown.items, rows.entries)),
         arrangements=arrangements,
+        missing=tuple(dict.fromkeys(name for section in sections for name in section.absence.missing)),
     )
 
 
