@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from playwright.async_api import Dialog, expect
 
+from gateway.web import assets
+from gateway.web.frame import part
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, MIA, ORGANISATIONS, RAJESH, SIOBHAN, TOMASZ, WINSTON
 from tests.flow.streaming import Holding
 from tests.screens.conftest import CHROMIUM, WIDTHS, Screen, World, served
@@ -69,6 +72,12 @@ _AFTER_TURNING = """() => {
   }
   return found;
 }"""
+_PLACES = """(value) => [0, 5, 8].map((place) => {
+  const range = document.createRange();
+  range.setStart(value.firstChild, place);
+  range.setEnd(value.firstChild, place + 1);
+  return range.getBoundingClientRect().left;
+})"""
 _OVERLAID = """() => {
   window.scrollTo(0, document.documentElement.scrollHeight / 2);
   const banner = [...document.querySelectorAll('.cc-banner')].at(-1), at = banner.getBoundingClientRect();
@@ -189,6 +198,17 @@ async def test_a_text_that_turns_round_turns_nobody_elses(world: World) -> None:
         turned = await here.screen.page.evaluate(_AFTER_TURNING)
         assert len(turned) > 3
         assert all(turned), turned
+
+
+async def test_a_number_behind_a_right_to_left_word_stays_where_it_is(world: World) -> None:
+    """`12 - 15 mg` would be seen as `15 - 12`, with its unit on the other side of the word."""
+    reading = SimpleNamespace(values=[("\u05e1\u05d5\u05db\u05e8", "12 - 15 mg")])
+    async with world.screen() as screen:
+        row = part("record/result.jinja", entry={"what": "x"}, reading=reading)
+        await screen.page.set_content(f'<main class="cc-record">{row}</main>')
+        await screen.page.add_style_tag(content=assets.ASSETS["connect-care.css"].body.decode())
+        places = await screen.page.locator(".cc-number").evaluate(_PLACES)
+        assert places == sorted(places)
 
 
 def _texts() -> list[str]:
