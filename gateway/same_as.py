@@ -82,17 +82,14 @@ def told_by_statements(items: Iterable[Item]) -> dict[str, str]:
     each with the reference of its statement.
 
     One medicine is one MedicationStatement (GP Connect sends it with its plan and every issue). Compared on their own,
-    a finished issue of a current medicine would look like a conflict with another organisation.
+    a finished issue of a current medicine would look like a conflict with another organisation. A statement that says
+    that it rests on a statement, be it itself, stays one: it would be shown nowhere.
     """
     medicines = [item for item in items if item.section is Section.MEDICINES]
     statements = [item for item in medicines if item.type == "MedicationStatement"]
-    plans = {plan: _reference(item) for item in statements for plan in _based_on(item)}
-    issues = {
-        _reference(item): plans[plan]
-        for item in medicines
-        if item.type == "MedicationRequest"
-        for plan in _based_on(item) & plans.keys()
-    }
+    requests = {_reference(item): item for item in medicines if item.type == "MedicationRequest"}
+    plans = {plan: _reference(item) for item in statements for plan in _based_on(item) & requests.keys()}
+    issues = {reference: plans[plan] for reference, item in requests.items() for plan in _based_on(item) & plans.keys()}
     return issues | plans
 
 

@@ -12,7 +12,7 @@ from connectors.sdk.model import SECTION_OF_TYPE, Item, Resource
 from gateway.web import assets
 from gateway.web.record import filters
 from gateway.web.record.arranged import MOST_WHOLE, Arrangement, Way, arranged, elsewhere, linked_of
-from gateway.web.record.blocks import Block, Differing
+from gateway.web.record.blocks import Block, Differing, blocks_of
 from gateway.web.record.entries import Entries, Entry
 from gateway.web.record.links import linked
 from gateway.web.record.rows import Rows
@@ -47,6 +47,19 @@ def item_of(resource: Resource, source: str) -> Item:
 
 def made(kind: str, name: str, **more: Any) -> Resource:
     return {"resourceType": kind, "id": name, "code": {"text": name}, **more}
+
+
+@pytest.mark.parametrize("based", [{"a": "b", "b": "a"}, {"a": "a", "b": "b"}, {"a": "b", "b": "c", "c": ""}])
+def test_a_medicine_that_rests_on_another_or_on_itself_is_shown(based: dict[str, str]) -> None:
+    """R4 has no such reference, and a source may send one: none of them goes."""
+    page = Page(
+        *(
+            made("MedicationStatement", one, basedOn=[to(f"MedicationStatement/{other}")])
+            for one, other in based.items()
+        )
+    )
+    shown = [entry.reference for block in blocks_of(page.entries, []) for entry in block.every]
+    assert sorted(shown) == [f"MedicationStatement/{one}" for one in based]
 
 
 def to(reference: str) -> dict[str, str]:
