@@ -118,6 +118,15 @@ def test_what_a_problem_refers_to_stands_under_it_in_full() -> None:
     assert "DOSE 0 puff" in view
 
 
+def test_a_result_keeps_its_note_wherever_it_stands() -> None:
+    """Its row in the section, which has it, is hidden meanwhile."""
+    related = [{"url": "RelatedClinicalContent", "valueReference": to("Observation/peak flow")}]
+    page = Page(problem(extension=related), result(note=[{"text": "Haemolysed sample: repeat"}]))
+    (view,) = read(page.by(Way.PROBLEM))
+    assert "Note: Haemolysed sample: repeat" in view
+    assert "Haemolysed sample: repeat" in page.rows.of(page.entries[1].item)
+
+
 def test_what_was_recorded_in_a_contact_stands_under_it() -> None:
     inside = {"encounter": to("Encounter/visit")}
     page = Page(contact(), result(**inside), problem(**inside), made("MedicationRequest", "order", **inside))
