@@ -142,7 +142,7 @@ class Sources:
 
     def _state(self, source: str, connector: Connector, label: str = PRACTICES) -> SourceState:
         if known := self._known.pop(source, None):
-            return replace(known, connector=connector, under_way=set(), asking=0)
+            return replace(known, connector=connector, label=label, under_way=set(), asking=0)
 
         def now() -> float:
             return asyncio.get_running_loop().time()

@@ -10,7 +10,7 @@ from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Answer, Ask, Gap, Outcome, Section
 from gateway import sources
 from gateway.fan_out import FanOut
-from gateway.sources import NotAsked
+from gateway.sources import PRACTICES, NotAsked
 from tests.unit.pipeline import TRUST, an_ask, answered, patient
 
 
@@ -156,6 +156,18 @@ async def test_who_cannot_be_connected_has_failed_and_is_tried_again(caplog: pyt
     assert fan_out.states == {}
     assert [record.message for record in caplog.records] == ["source.connect-failed"] * 2
     assert "secret" not in caplog.text
+
+
+async def test_who_becomes_one_of_a_list_is_named_in_metrics_no_more() -> None:
+    world = World()
+    before = FanOut({"A1": Practice("A1", world)}, world.connect)
+    await ask(before, "A1")
+    listed = FanOut({}, world.connect, known=before.states)
+    await ask(listed, "A1")
+    assert listed.states["A1"].label == PRACTICES
+    assert listed.states["A1"].breaker is before.states["A1"].breaker
+    again = FanOut({"A1": Practice("A1", world)}, world.connect, known=listed.states)
+    assert again.states["A1"].label == "A1"
 
 
 async def test_one_that_will_not_close_costs_nobody_anything(
