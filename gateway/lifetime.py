@@ -24,8 +24,7 @@ def begin(parts: Parts) -> None:
     parts.checkpointer.start()
     _settle()
     sources = len(parts.fan_out.states)
-    meters.INFO.clear()
-    meters.INFO.labels(VERSION, kernel.running(), parts.policy.hash).set(1)
+    meters.runs(VERSION, kernel.running(), parts.policy.hash)
     log.event(
         "gateway.started", version=VERSION, policy_hash=parts.policy.hash, sources=sources, kernel=kernel.running()
     )

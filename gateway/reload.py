@@ -15,17 +15,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from connectors.sdk import kernel
 from connectors.sdk.errors import ConfigurationError
 from gateway import log
 from gateway.assembly import joined, read_in_force
-from gateway.errors import AuditUnavailable
 from gateway.generations import Generations
 from gateway.in_force import RELOADED, InForce, row_of
+from gateway.observe import meters
 from gateway.parts import Parts
 from gateway.running import WORKER, Presence
 from gateway.settings import Settings, SettingsError
 from gateway.sources import SourceState
 from gateway.taking_part import connected
+from gateway.version import VERSION
 
 CHANGING: Final = "The files changed while they were read. Reload again once they are whole."
 
@@ -57,10 +59,10 @@ class Reloader:
         """Reload now; what stands against it, or "". Nothing has changed where something does."""
         try:
             await self._reload()
-        except (ConfigurationError, SettingsError, AuditUnavailable, OSError, ValueError) as error:
+        except Exception as error:  # of whatever kind: whoever reloads waits for a word, and what runs goes on
             ours = isinstance(error, (ConfigurationError, SettingsError))  # no other text is sure to be fit for a log
             log.failed("reload.refused", error, detail=str(error) if ours else "")
-            return str(error)
+            return str(error) or log.type_of(error)
         return ""
 
     async def aclose(self) -> None:
@@ -92,6 +94,7 @@ class Reloader:
             raise
         lasting.latest.in_force = now
         self._generations.replace(parts)
+        meters.runs(VERSION, kernel.running(), now.policy.hash)
         log.event("reload.done", policy_hash=now.policy.hash, sources=len(fan_out.states))
 
     def _say(self, error: str) -> None:
@@ -152,4 +155,5 @@ async def reloading(generations: Generations, reloads: Reloads | None) -> AsyncI
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by default it would kill a process that is signing its last rows
         await reloader.aclose()

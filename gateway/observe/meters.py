@@ -132,6 +132,12 @@ def _rule(rule: str) -> str:
     return rule
 
 
+def runs(version: str, kernel: str, policy_hash: str) -> None:
+    """Say what runs now, and nothing that ran before."""
+    INFO.clear()
+    INFO.labels(version, kernel, policy_hash).set(1)
+
+
 def expect(source: str, kinds: Iterable[str]) -> None:
     """Begin to count at nought: an alert sees how much a counter grew, and one that comes into being at one didn't."""
     SOURCE_IN_FLIGHT.labels(source)

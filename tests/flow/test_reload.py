@@ -23,11 +23,13 @@ import pytest
 
 from connectors.sdk.connector import Connector
 from connectors.sdk.model import Answer, Ask
-from gateway import assembly
+from gateway import assembly, reload
 from gateway.audit.row import Kind, Row
 from gateway.caller.roles import load_job_roles
 from gateway.errors import AuditUnavailable
+from gateway.fan_out import FanOut
 from gateway.generations import Generations
+from gateway.observe import meters
 from gateway.policy.decide import Policy
 from gateway.reload import Reloader, Reloads, reloading
 from gateway.running import MAIN, WORKER, Presence, present
@@ -148,6 +150,8 @@ async def test_a_reload_is_a_row_with_both_hashes_and_what_was_kept_explains_eac
     assert [event.policy_found for event in explained.events] == [True]
     assert now.settings is before.settings
     assert now.fair_use is before.fair_use
+    [told] = [sample for metric in meters.INFO.collect() for sample in metric.samples]
+    assert told.labels["policy_hash"] == now.policy.hash
 
 
 async def test_a_look_ends_on_what_it_began_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +238,19 @@ async def test_what_cannot_be_journalled_does_not_come_into_force(
     assert world.generations.newest is before
     assert all(one.closed for one in world.connectors[connectors:]), "what was connected for nothing is let go"
     assert not any(one.closed for one in world.connectors[:connectors])
+
+
+async def test_a_fault_of_any_kind_is_a_reload_that_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = world.generations.newest
+
+    async def faulty(*_: Any) -> FanOut:
+        raise KeyError
+
+    monkeypatch.setattr(reload, "connected", faulty)
+    world.reloader.tell()
+    await until(lambda: present(world.folder / "data", WORKER)[0]["times"] == 1)
+    assert present(world.folder / "data", WORKER)[0]["error"] == "KeyError"
+    assert world.generations.newest is before
 
 
 @pytest.mark.slow
@@ -443,6 +460,7 @@ async def test_what_is_asked_for_while_a_process_starts_is_done_once_it_has(worl
             await until(lambda: said() == [(1, "")])
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: said() == [(2, "")])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "what is ending is not killed by being told to reload"
         assert present(world.folder / "data", WORKER) == []
         world.reloader = Reloader(world.generations, Presence(world.folder / "data", WORKER))
     finally:
