@@ -170,11 +170,11 @@ def test_pods_reach_what_the_values_list_and_nothing_else(rendered: list[Manifes
 def test_only_clients_reach_pods_and_at_the_tls_port_alone(rendered: list[Manifest]) -> None:
     policy = the(rendered, "NetworkPolicy")["spec"]
     assert policy["ingress"] == [
-        {"from": example()["network"]["clients"], "ports": [{"protocol": "TCP", "port": "https"}]}
+        {"from": example()["network"]["clients"], "ports": [{"protocol": "TCP", "port": 8443}]}
     ]
     [port] = containers(rendered)["proxy"]["ports"]
     assert (port["name"], port["containerPort"]) == ("https", 8443)
-    assert the(rendered, "Service")["spec"]["ports"][0]["targetPort"] == "https"
+    assert the(rendered, "Service")["spec"]["ports"][0]["targetPort"] == 8443
     assert "ports" not in containers(rendered)["gateway"]
 
 

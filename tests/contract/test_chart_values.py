@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from connectors.sdk.organisations import load_organisations
 from gateway.settings import load_settings
+from gateway.taking_part import lacks_of_register
 from gateway.version import VERSION
-from tests.contract.charts import CHART, example, read, schema
+from tests.contract.charts import CHART, EXAMPLE, example, read, schema
 from tests.contract.deployed import DEPLOY
 from tests.quick import every
 
@@ -121,6 +125,20 @@ def test_what_the_chart_says_for_itself_are_settings_that_there_are(tmp_path: Pa
     assert {"profile", "key_file", "database", "drain_seconds"} <= set(own)
     fields = type(load_settings(None, **minimal(tmp_path))).model_fields
     assert set(own) <= set(fields)
+
+
+@pytest.mark.parametrize("kind", ["service", "networkpolicy"])
+def test_the_proxy_s_port_is_told_by_number(kind: str) -> None:
+    """It is a native sidecar's, whose named ports Kubernetes before 1.32 doesn't find: a Service would lead nowhere."""
+    ports = re.findall(r"\b(?:targetPort|port): (https|8443)\b", (CHART / "templates" / f"{kind}.yaml").read_text())
+    assert ports == ["8443"]
+
+
+def test_production_takes_the_organisations_of_the_example(tmp_path: Path) -> None:
+    file = tmp_path / "organisations.yaml"
+    file.write_text(json.dumps({"organisations": read(EXAMPLE)["organisations"]}))
+    settings = load_settings(None, **minimal(tmp_path), organisations_file=file)
+    assert [str(lack) for lack in lacks_of_register(settings, load_organisations(file))] == []
 
 
 def minimal(folder: Path) -> dict[str, Any]:
