@@ -9,15 +9,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 _FOLDER: Final = "run"
 MAIN: Final = "gateway"
 """The process that is told things: it tells its workers."""
 WORKER: Final = "worker"
+_LOOK_SECONDS: Final = 0.002
+_LOOKS: Final = 500
 
 
 class Presence:
@@ -44,7 +47,7 @@ class Presence:
 
 
 def present(data: Path, what: str) -> list[dict[str, Any]]:
-    """What the processes that live say; one that is just writing is left out until it has written."""
+    """What the processes that live say. One that is just writing is waited for: who isn't listed isn't told things."""
     return sorted(_held((data / _FOLDER).glob(f"{what}-*.json")), key=lambda state: int(state["pid"]))
 
 
@@ -54,4 +57,14 @@ def _held(files: Iterator[Path]) -> Iterator[dict[str, Any]]:
             try:
                 fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield json.loads(opened.read())
+                yield _said(opened)
+
+
+def _said(opened: BinaryIO) -> dict[str, Any]:
+    """What stands there once it is whole. Raises ValueError where it doesn't become so."""
+    for _ in range(_LOOKS):
+        opened.seek(0)
+        with suppress(ValueError):
+            return dict(json.loads(opened.read()))
+        time.sleep(_LOOK_SECONDS)
+    raise ValueError("never whole")

@@ -335,6 +335,17 @@ def test_who_is_gone_is_not_taken_for_present(tmp_path: Path) -> None:
     assert present(tmp_path, MAIN) == []
 
 
+def test_who_is_just_writing_is_present(tmp_path: Path) -> None:
+    here = Presence(tmp_path, WORKER)
+    file = tmp_path / "run" / f"{WORKER}-{os.getpid()}.json"
+    file.write_text('{"times": 1, "pid": 1}1}')  # a shorter state over a longer one, not yet cut to its length
+    finishing = threading.Timer(0.02, here.say, [{"times": 2}])
+    finishing.start()
+    assert [state["times"] for state in present(tmp_path, WORKER)] == [2]
+    finishing.join()
+    here.close()
+
+
 def command(config: Path) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "reload", "--config", str(config)],
