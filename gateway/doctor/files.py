@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.audit.checkpoints import load_public
 from gateway.audit.log.checkpoint import SigningKey
+from gateway.closed import is_mounted, is_open_to_others
 from gateway.doctor.finding import Examined, Finding
 from gateway.launch.settings import Client
 from gateway.sealed import load_master_key
@@ -35,9 +36,9 @@ def secret(about: str, file: Path, owner: int, read: Callable[[Path], object] | 
     except OSError as error:
         yield Finding(about, f"{file} can't be seen ({error.strerror})", "Make the file, or name another.")
         return
-    if found.st_mode & 0o077:
+    if is_open_to_others(found, owner):
         yield Finding(about, f"{file} is open to others than its owner", f"Close it: chmod 600 {file}")
-    if found.st_uid != owner:
+    if found.st_uid != owner and not is_mounted(found, owner):
         yield Finding(
             about, f"{file} belongs to user {found.st_uid}, and the gateway runs as {owner}", f"chown {owner} {file}"
         )
