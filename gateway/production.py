@@ -114,9 +114,21 @@ def _audit(settings: Settings) -> Iterator[Lack]:
 
 
 def _says_how_it_is_secured(url: str) -> bool:
-    """Over a network, PostgreSQL's own default is to go without TLS where the server offers none."""
-    parts = urlsplit(url)
-    asked = parse_qs(parts.query)
-    hosts = [host for given in asked.get("host", [parts.hostname or ""]) for host in given.split(",")]
-    is_here = all(host in ("", *_THIS_MACHINE) or host.startswith("/") for host in hosts)
-    return is_here or "sslmode" in asked
+    """Over a network, PostgreSQL's own default is to go without TLS where the server offers none: to say just that says
+    nothing. Who says disable answers for the network."""
+    modes = parse_qs(urlsplit(url).query).get("sslmode", ["prefer"])
+    return not leaves_this_machine(url) or not {"prefer", "allow"} & set(modes)
+
+
+def leaves_this_machine(url: str) -> bool:
+    """Whether a database's URL may lead to another machine, as libpq reads it: it may name several hosts, addresses
+    beside them, or a file that says both. What can't be read leads nowhere: the store refuses it."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        return False
+    hosts = [host for name in ("host", "hostaddr") for host in str(given.get(name) or "").split(",")]
+    return "service" in given or not all(host in ("", *_THIS_MACHINE) or host.startswith("/") for host in hosts)

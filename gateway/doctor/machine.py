@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gateway.doctor.finding import Examined, Finding
 from gateway.errors import AuditUnavailable
+from gateway.production import leaves_this_machine
 from gateway.settings import Settings
 from gateway.store.interface import StoreUnusable
 from gateway.store.open import open_for_reading
@@ -71,7 +72,7 @@ async def _read(given: Settings) -> None:
 
 def _not_verified(database: str | None) -> str:
     """What is wrong with the way to a database on another machine; "" for nothing."""
-    if database is None or (urlsplit(database).hostname or "localhost") in ("localhost", "127.0.0.1", "::1"):
+    if database is None or not leaves_this_machine(database):
         return ""
     asked = parse_qs(urlsplit(database).query)
     mode = asked.get("sslmode", ["prefer"])[-1]

@@ -149,6 +149,10 @@ class TestSettings:
             ("postgresql://db.example.nhs.uk/records", "doesn't say how the way there is secured"),
             ("postgresql:///records?host=db.example.nhs.uk", "doesn't say how the way there is secured"),
             ("postgresql:///records?host=/tmp,db.example.nhs.uk", "doesn't say how the way there is secured"),
+            ("postgresql://localhost:5432,db.example.nhs.uk:5433/records", "doesn't say how the way there is secured"),
+            ("postgresql://localhost/records?hostaddr=192.0.2.1", "doesn't say how the way there is secured"),
+            ("postgresql://db.example.nhs.uk/records?sslmode=prefer", "doesn't say how the way there is secured"),
+            ("postgresql:///records?service=elsewhere", "doesn't say how the way there is secured"),
         ],
     )
     def test_another_one_stops_start_up(self, tmp_path: Path, url: str, said: str) -> None:
