@@ -85,6 +85,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "store.writer.stopped": _failure("The journal's writer ended: nothing is shown until a restart"),
     "thread.uncaught": _failure("A thread ended by an error"),
     "userinfo.failed": _failure("An issuer didn't say who somebody is", "issuer"),
+    "worker.start-failed": _is("A worker that died can't be started anew: the others go on, and it is tried again"),
 }
 
 KEYS: Final = frozenset().union(*(event.keys for event in EVENTS.values()))

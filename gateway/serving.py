@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from gateway import log, startup
 from gateway.app import create_app
@@ -31,6 +34,8 @@ from gateway.settings import Settings, SettingsError
 _LONGEST_SILENCE: Final = 60
 """Seconds in which a worker needn't answer its supervisor: a busy machine takes some to start one, and one that stands
 still for a while must not be killed with its answers half sent."""
+_REST_SECONDS: Final = 5.0
+"""Before a worker that couldn't be started is tried again."""
 _KEPT_SECONDS: Final = 75
 """Seconds that an idle connection is kept: longer than the proxies in front keep theirs (`deploy/proxy`: 60), so that
 none of them sends a request into a connection that is closed at that moment."""
@@ -125,7 +130,7 @@ def _serve_together(worker: Worker, host: str, port: int, workers: int, unix_soc
         config, [_bound(unix_socket) if unix_socket else config.bind_socket()], worker.settings.data_dir
     )
     supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    if supervisor.has_failed:
         raise SystemExit(1)
 
 
@@ -151,12 +156,15 @@ async def _rehearse(settings: Settings) -> None:
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, that notices at once when a worker dies while it is being asked whether it lives, and
-    passes on the word to reload in place of starting every worker anew."""
+    """uvicorn's supervisor, that notices at once when a worker dies while it is being asked whether it lives, passes on
+    the word to reload in place of starting every worker anew, and doesn't end workers that serve because another one
+    can't be started. `has_failed`: none could."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], data: Path) -> None:
         super().__init__(config, sockets)
         self._data = data
+        self._again_at: dict[int, float] = {}
+        self.has_failed = False
 
     def handle_hup(self) -> None:
         """Each worker reloads by itself (`gateway.reload`). One that doesn't say yet that it is there reads its files
@@ -172,7 +180,37 @@ class Supervisor(Multiprocess):
         worker doesn't end the pipe, and the supervisor would wait for the answer as long as for a silent one's."""
         for process in self.processes:
             process.child_conn.close()
-        super().keep_subprocess_alive()
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode != STARTUP_FAILURE:
+                self._start_anew(place)
+            elif self._one_serves():
+                self._start_later(place)
+            else:
+                self.has_failed = True
+                self.should_exit.set()
+
+    def _start_later(self, place: int) -> None:
+        """What couldn't be started while others serve: its files are being changed, say, or its database rests. The
+        others began before that, and go on; uvicorn's own supervisor would end them all."""
+        again_at = self._again_at.get(place)
+        if again_at is None:
+            self._again_at[place] = time.monotonic() + _REST_SECONDS
+            log.event("worker.start-failed", level=logging.ERROR)
+        elif time.monotonic() >= again_at:
+            self._start_anew(place)
+
+    def _start_anew(self, place: int) -> None:
+        self._again_at.pop(place, None)
+        process = self.processes[place] = Process(self.config, self.sockets)
+        process.start()
+
+    def _one_serves(self) -> bool:
+        ours = {process.pid for process in self.processes}
+        return any(state["pid"] in ours and "times" in state for state in present(self._data, WORKER))
 
 
 @dataclass(frozen=True, slots=True)

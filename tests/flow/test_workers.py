@@ -104,6 +104,25 @@ def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_started_anew_a
     wait_until(lambda: len(children(running.pid)) == WORKERS and stuck not in children(running.pid), SILENCE / 2)
 
 
+@pytest.mark.slow
+def test_a_worker_that_cannot_be_started_anew_takes_no_other_along(running: Gateway) -> None:
+    """A file that a reload would refuse is as good as absent, also on the day a worker dies."""
+    wait_until(lambda: len(children(running.pid)) == WORKERS)
+    log, organisations = running.folder / "gateway.log", running.folder / "organisations.yaml"
+    wait_until(lambda: log.read_text().count("gateway.started") >= WORKERS)
+    first, good = children(running.pid), organisations.read_text()
+    organisations.write_text("nothing")
+    os.kill(first[0], signal.SIGKILL)
+    wait_until(lambda: "worker.start-failed" in log.read_text())
+    assert {ask(running) for _ in range(5)} == {404}
+    assert first[1] in children(running.pid)
+    organisations.write_text(good)
+    wait_until(lambda: log.read_text().count("gateway.started") > WORKERS)
+    running.stop()
+    assert running.child is not None
+    assert running.child.returncode == 0
+
+
 def test_more_than_one_worker_needs_postgresql(tmp_path: Path) -> None:
     done = run_cli("serve", "--config", str(write(tmp_path)), "--port", "0", "--workers", "2")
     assert done.returncode == 1
