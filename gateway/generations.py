@@ -66,5 +66,6 @@ class Generations:
                 generation.unheld.clear()
                 await generation.unheld.wait()
             await generation.parts.shadow.settled()
+        await generation.parts.shadow.aclose()  # what is cut off here asks nobody over a connection that is closed
         await close_sources(generation.parts)
         log.event("generation.ended", policy_hash=generation.parts.policy.hash)
