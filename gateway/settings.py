@@ -139,7 +139,8 @@ class Settings(BaseSettings):
             address = ip_address(host)
         except ValueError:
             address = None
-        if address is None or address.is_unspecified or not address.is_private:
+        plain = getattr(address, "ipv4_mapped", None) or address
+        if plain is None or plain.is_unspecified or plain.is_multicast or plain.is_global:
             raise ValueError(
                 "give one address: 127.0.0.1, or that of this machine in a private network which only your collector "
                 "of metrics reaches"

@@ -104,6 +104,8 @@ def test_an_unknown_variable_stops_start_up(tmp_path: Path, monkeypatch: pytest.
         ({"certificate_proxies": ["proxy.example"]}, "certificate_proxies"),
         ({"metrics_host": "0.0.0.0"}, "metrics_host: .*give one address"),
         ({"metrics_host": "::"}, "metrics_host: .*give one address"),
+        ({"metrics_host": "::ffff:0.0.0.0"}, "metrics_host: .*give one address"),
+        ({"metrics_host": "::ffff:8.8.8.8"}, "metrics_host: .*give one address"),
         ({"metrics_host": "8.8.8.8"}, "a private network which only your collector"),
         ({"metrics_host": "localhost"}, "metrics_host"),
         ({"metrics_port": 70000}, "metrics_port"),
@@ -149,6 +151,7 @@ def test_senders_must_prove_who_they_are_in_production_and_may_in_the_demo(tmp_p
         {"metrics_port": 9464},
         {"metrics_port": 9464, "metrics_host": "10.1.2.3"},
         {"metrics_port": 9464, "metrics_host": "fd00::17"},
+        {"metrics_port": 9464, "metrics_host": "100.64.3.4"},  # pods have such addresses where RFC 1918's are short
         {"otlp_endpoint": "https://collector.example/v1/traces", "traces_ratio": 1},
         {"otlp_endpoint": "http://127.0.0.1:4318/v1/traces"},
         {"profile": "demo", "otlp_endpoint": "http://collector:4318/v1/traces"},
