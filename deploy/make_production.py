@@ -28,6 +28,7 @@ from gateway.settings import load_settings
 
 EXAMPLE: Final = Path(__file__).resolve().parent / "production"
 _PATHS: Final = re.compile(r"(?<=[ =])/(?=(?:etc|var|mnt)/)")
+_LAID_OUT: Final = ("settings.yaml", "organisations.yaml")
 _FOLDERS: Final = ("etc/connect-care", "var/lib/connect-care", "mnt/audit")
 
 
@@ -36,8 +37,8 @@ def make(root: Path) -> Path:
     for folder in _FOLDERS:
         (root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     configured = root / _FOLDERS[0]
-    for example in EXAMPLE.glob("*.yaml"):
-        once(configured / example.name, partial(_lay_out, example, root))
+    for name in _LAID_OUT:
+        once(configured / name, partial(_lay_out, EXAMPLE / name, root))
     settings = configured / "settings.yaml"
     once(configured / "master.key", new_master_key)
     once(configured / "checkpoint.key", lambda file: new_key(file, load_settings(settings).log_origin))

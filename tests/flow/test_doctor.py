@@ -126,6 +126,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 async def test_on_the_production_example_it_is_silent(world: World) -> None:
+    assert {file.name for file in world.etc.glob("*.yaml")} == {"settings.yaml", "organisations.yaml"}
     assert await world.examined() == []
     await SqliteStore(Path(world.value("data_dir"))).aclose()
     assert await world.examined() == [], "with a store that the gateway has made, too"
