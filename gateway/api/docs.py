@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from gateway.api import models
+from gateway.api.capability import Capabilities
 from gateway.api.contract import own_contract
 from gateway.api.door import parts_of
 from gateway.contracts.examples import read_examples
@@ -68,6 +69,7 @@ def _assets() -> dict[str, _Asset]:
 
 
 _ASSETS: Final = _assets()
+_NONE_YET: Final[tuple[Capabilities | None, dict[str, str]]] = None, {}
 
 
 @router.get("")
@@ -82,9 +84,12 @@ async def index() -> Response:
 @router.get("/contracts/{file}")
 async def contract_file(request: Request, file: str) -> Response:
     """A contract as this gateway keeps it: its FHIR API with what its organisations offer."""
-    if not hasattr(request.app.state, "contracts"):
-        request.app.state.contracts = await asyncio.to_thread(_contracts, request)
-    text = request.app.state.contracts.get(file)
+    offered = parts_of(request).capabilities
+    made_of, contracts = getattr(request.app.state, "contracts", _NONE_YET)
+    if made_of is not offered:  # the first to ask, or the first since a reload
+        contracts = await asyncio.to_thread(_contracts, request)
+        request.app.state.contracts = offered, contracts
+    text = contracts.get(file)
     if text is None:
         raise _nothing()
     return Response(text, media_type="application/json")

@@ -183,6 +183,19 @@ async def test_a_look_ends_on_what_it_began_with(world: World, monkeypatch: pyte
     assert not any(state.connector.closed for state in world.generations.newest.fan_out.states.values())
 
 
+@pytest.mark.slow
+async def test_the_published_contract_is_that_of_what_is_in_force(world: World) -> None:
+    async def offers_vaccinations() -> bool:
+        contract = (await world.stack.client.get("/docs/contracts/fhir-r4.json")).json()
+        return any("Immunization" in path for path in contract["paths"])
+
+    entries = world.organisations.read_text()
+    assert await offers_vaccinations()
+    world.organisations.write_text(entries.replace(" immunisations,", ""))
+    assert await world.reloader.reload() == ""
+    assert not await offers_vaccinations()
+
+
 def _spoil_rule(world: World) -> None:
     world.rule.write_text("permit(")
 
