@@ -24,6 +24,7 @@ from gateway.demo.server import Announcing
 from gateway.outside import Outside
 from gateway.sealed import new_master_key
 from gateway.settings import load_settings
+from tests.boundless import UNHURRIED
 from tests.flow.stack import AUDIENCE, GRACE, ISSUER, ORGANISATIONS, SOURCES, sandbox_without
 from tests.launcher import Launcher, Opening, an_ehr_patient
 from tests.processes import free_port
@@ -58,6 +59,7 @@ async def world(data: Path) -> AsyncIterator[tuple[str, Launcher]]:
             organisations_file=ORGANISATIONS,
             addresses={ods: f"http://{ods.lower()}.sandbox/fhir" for ods in sandboxes},
             launches=[ehr.settings(ISSUER)],
+            deadline=UNHURRIED,
         )
         async with _on(create_app(settings, Outside(connected)), own):
             yield settings.public_url, ehr
@@ -80,6 +82,7 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
     async with world(tmp_path) as (gateway, ehr), playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = await browser.new_context(java_script_enabled=False)
+        context.set_default_timeout(120_000)
         page = await context.new_page()
         await page.goto(gateway + ehr.begin(Opening("gp", "grace")))
         opened = page.url
@@ -87,7 +90,8 @@ async def test_a_clinician_opens_the_record_from_the_ehr(tmp_path: Path) -> None
         assert "ASHWORTH Meera Dr" in await page.inner_text("header")
         assert "999 000 0409" in await page.inner_text(".cc-banner")
         await page.get_by_label("Yes, the patient agrees").check()
-        await page.get_by_role("button", name="Continue").click()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Continue").click()
         assert page.url == opened
         await page.get_by_role("heading", name="What is held", exact=True).wait_for(state="attached")
         await page.locator(".cc-banner", has_text="ADEBAYO, Grace").wait_for()

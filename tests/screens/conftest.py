@@ -7,6 +7,7 @@ is put into the browser as its cookie, as a browser would hold it.
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,17 +18,25 @@ from typing import Any
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Locator, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from gateway import log
+from gateway.api import live_page
 from gateway.demo.server import Announcing
+from gateway.web.record.page import About
+from tests.boundless import UNHURRIED
 from tests.flow.stack import Stack, running
 from tests.processes import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS = (320, 768, 1280)
+PATIENCE_MS = 120_000
+"""Before what never comes to a page is a failure: a machine may stand still for long."""
 _REFUSED = "Failed to load resource: the server responded with a status of 4"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -90,6 +99,7 @@ class World:
     async def screen(self, who: str = "", *, width: int = 1280, **context: Any) -> AsyncIterator[Screen]:
         """A fresh browser window, in which that person is signed in already."""
         there = await self.browser.new_context(viewport={"width": width, "height": 900}, **context)
+        there.set_default_timeout(PATIENCE_MS)
         try:
             if who:
                 await there.add_cookies(await self.cookies(who))
@@ -109,9 +119,18 @@ class World:
 
 
 @asynccontextmanager
-async def served(data: Path, **settings: Any) -> AsyncIterator[World]:
-    """A gateway of the flow tests' world, on a port of its own."""
+async def served(data: Path, *, soon: float = UNHURRIED, **settings: Any) -> AsyncIterator[World]:
+    """A gateway of the flow tests' world, on a port of its own. A whole record that comes within `soon` seconds of its
+    first part takes the part's place by itself: where that isn't what a test is about, it does however slow all is."""
     port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_page, "About", functools.partial(About, soon=soon))
+        async with _served(data, port, **settings) as world:
+            yield world
+
+
+@asynccontextmanager
+async def _served(data: Path, port: int, **settings: Any) -> AsyncIterator[World]:
     async with running(data, public_url=f"http://127.0.0.1:{port}", **settings) as stack:
         app = stack.client._transport.app  # type: ignore[attr-defined]
         server = Announcing(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", **log.UVICORN))
@@ -119,7 +138,9 @@ async def served(data: Path, **settings: Any) -> AsyncIterator[World]:
         try:
             await server.up.wait()
             async with async_playwright() as driver:
-                browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+                browser = await driver.chromium.launch(
+                    executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS
+                )
                 yield World(stack, f"http://127.0.0.1:{port}", browser)
                 await browser.close()
         finally:

@@ -89,7 +89,7 @@ async def test_an_open_record_is_hidden_when_it_may_not_be_seen_any_more(
 
 async def test_a_page_under_way_is_hidden_as_well(tmp_path_factory: pytest.TempPathFactory) -> None:
     holding = Holding(["RJ2"])
-    async with served(tmp_path_factory.mktemp("way"), canaries=False, around=holding.around, deadline=30) as world:
+    async with served(tmp_path_factory.mktemp("way"), canaries=False, around=holding.around) as world:
         await world.stack.agree(GRACE)
         async with world.screen("gp") as screen:
             await find(screen, GRACE, waits=False)

@@ -154,7 +154,7 @@ async def test_a_record_of_attacks_is_a_record_of_texts(world: World, width: int
         await find(here.screen, GRACE)
         await to_whole(here.screen)
         assert await page.locator(".cc-whole .cc-row").count() > 40
-        assert await page.locator(".cc-incomplete").is_visible()
+        await expect(page.locator(".cc-incomplete")).to_be_visible()
         (first, *_) = await page.locator(".cc-whole :is(.cc-incomplete, .cc-section)").all()
         assert "This record is incomplete" in await first.inner_text()
         await here.shows_a_record()

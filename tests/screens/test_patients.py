@@ -51,7 +51,7 @@ async def test_each_page_before_sign_in_is_sound(world: World, width: int) -> No
             await screen.no_sideways_scrolling()
     async with world.screen(width=width) as screen:
         await screen.goto("/my")
-        assert screen.page.url.endswith("/my/sign-in")
+        await expect(screen.page).to_have_url(re.compile("/my/sign-in$"))
         await is_sound(screen)
 
 
@@ -137,6 +137,7 @@ async def test_who_signed_out_elsewhere_sees_nothing_stale(seen: World) -> None:
         await screen.page.reload()
         await expect(screen.page.get_by_role("heading", name="Sign in first")).to_be_visible()
         await other.go_back()
+        await expect(other.get_by_role("button", name=re.compile("Sign in with"))).to_be_visible()
         assert "ASHWORTH" not in await other.inner_text("body")
 
 

@@ -10,10 +10,11 @@ import pytest
 from playwright.async_api import expect
 
 from connectors.kit.faults import Mode
+from gateway.web.record.page import SOON
 from tests.flow.stack import AALIYAH, DANIEL, ELSIE, GRACE, HAROLD, RAJESH, TOMASZ, WINSTON
 from tests.flow.streaming import Holding
 from tests.screens.conftest import WIDTHS, Screen, World, served
-from tests.screens.viewer import BORN, agree, find
+from tests.screens.viewer import BORN, agree, find, to_whole
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") or shutil.which("chromium-browser")), reason="there is no chromium on this machine"
@@ -44,7 +45,7 @@ async def test_a_doctor_opens_a_record(world: World) -> None:
         await find(screen, GRACE)
         await is_sound(screen)
         await agree(screen)
-        assert "ADEBAYO, Grace" in await screen.page.locator(".cc-banner").last.inner_text()
+        await expect(screen.page.locator(".cc-banner").last).to_contain_text("ADEBAYO, Grace")
         await is_sound(screen)
 
 
@@ -151,11 +152,13 @@ async def test_the_filter_hides_rows_and_never_an_allergy(world: World) -> None:
     await world.stack.agree(GRACE)
     async with world.screen("gp") as screen:
         await find(screen, GRACE)
+        await to_whole(screen)
         rows = screen.page.locator(".cc-whole .cc-row:visible, .cc-whole tbody tr:visible")
         before, calls = await rows.count(), world.stack.calls()
         allergies = await screen.page.locator("[aria-labelledby=all-allergies-title] .cc-row:visible").count()
         await screen.page.get_by_text("Filter by organisation or time").click()
         await screen.page.get_by_label("Oxleas NHS Foundation Trust").check()
+        await expect(rows).not_to_have_count(before)
         assert 0 < await rows.count() < before
         assert await screen.page.locator("[aria-labelledby=all-allergies-title] .cc-row:visible").count() == allergies
         await screen.page.get_by_label("Last 3 months").check()
@@ -169,7 +172,7 @@ async def test_the_filter_hides_rows_and_never_an_allergy(world: World) -> None:
 async def test_what_comes_late_moves_nothing(tmp_path_factory: pytest.TempPathFactory, width: int) -> None:
     holding = Holding(["RJ2", "RPG"])
     late = tmp_path_factory.mktemp("late")
-    async with served(late, canaries=False, around=holding.around, deadline=30) as world:  # late, and never too late
+    async with served(late, soon=SOON, canaries=False, around=holding.around) as world:  # late, and never too late
         await world.stack.agree(GRACE)
         async with world.screen("gp", width=width) as screen:
             await find(screen, GRACE, waits=False)
@@ -231,8 +234,8 @@ async def test_two_windows_with_two_patients_stay_two(world: World) -> None:
         other = Screen(await screen.page.context.new_page(), world.base)
         await find(other, TOMASZ)
         await screen.page.reload()
-        assert "ADEBAYO" in await screen.page.locator(".cc-banner").last.inner_text()
-        assert "KOWALSKI" in await other.page.locator(".cc-banner").last.inner_text()
+        await expect(screen.page.locator(".cc-banner").last).to_contain_text("ADEBAYO")
+        await expect(other.page.locator(".cc-banner").last).to_contain_text("KOWALSKI")
 
 
 @pytest.mark.slow
