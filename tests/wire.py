@@ -19,6 +19,6 @@ def reply(
     return wire.reply(body, kind, status, **headers)
 
 
-def soon(seconds: float = 5.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     """A deadline, as absolute loop time."""
     return asyncio.get_running_loop().time() + seconds

@@ -243,7 +243,7 @@ def foreign_server(folder: Path, record: Path) -> Iterator[str]:
         yield root
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @contextmanager
@@ -266,14 +266,14 @@ def demo(folder: Path, organisations: Path) -> Iterator[tuple[int, dict[str, str
         yield port, environment
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait(timeout=120)
         process.stdout.close()
 
 
 def call(url: str, token: str, body: Any = None) -> Any:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=120) as answer:
         return json.load(answer)
 
 
@@ -297,7 +297,7 @@ def test_a_foreign_r4_server_is_live_in_the_demo_by_the_scaffolds_output(
         with demo(tmp_path, file) as (port, environment):
             command = [sys.executable, "-m", "gateway.cli", "demo", "token", "--as", "gp", "--port", str(port)]
             token = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=60, check=True
+                command, env=environment, capture_output=True, text=True, timeout=180, check=True
             ).stdout
             base = f"http://127.0.0.1:{port}"
             call(f"{base}/permissions", token.strip(), {"nhsNumber": GRACE, "basis": "patient-agreed"})

@@ -108,7 +108,7 @@ def configure(folder: Path, port: int) -> Path:
 
 
 def wait_until_up(process: subprocess.Popen[bytes], root: str, log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         try:
             httpx2.get(f"{root}/.well-known/smart-configuration", trust_env=False).raise_for_status()

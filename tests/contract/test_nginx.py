@@ -113,7 +113,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         text = text.replace("/run/tls/tls.crt", str(secrets / "tls_certificate"))
         text = text.replace("/run/tls/tls.key", str(secrets / "tls_key"))
         text = text.replace("/run/client-authority/ca.crt", str(secrets / "client_authority"))
-        text = re.sub(r"client_(header|body)_timeout \d+s", r"client_\1_timeout 1s", text)
+        text = re.sub(r"client_(header|body)_timeout \d+s", r"client_\1_timeout 3s", text)
         (folder / "nginx.conf").write_text(text)
         (folder / "gateway.conf").write_text(f"server 127.0.0.1:{upstream} max_fails=0;\n")
         options = ["-c", str(folder / "nginx.conf"), "-e", "stderr", "-p", str(folder)]
@@ -125,7 +125,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield Running(until_up(Proxy(port, secrets), child, folder / "log"))
         finally:
             child.terminate()
-            child.wait(timeout=20)
+            child.wait(timeout=60)
 
 
 def test_a_certificate_is_passed_on_as_rfc_9440_says(nginx: Running) -> None:

@@ -94,7 +94,7 @@ class _To(HTTPSConnection):
     """A connection to this machine for another name."""
 
     def __init__(self, port: int, host: str, context: ssl.SSLContext) -> None:
-        super().__init__("127.0.0.1", port, context=context, timeout=20)
+        super().__init__("127.0.0.1", port, context=context, timeout=60)
         self._name, self._tls = host, context
 
     def connect(self) -> None:
@@ -136,7 +136,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             yield until_up(Proxy(port, folder / "secrets"), child, folder / "log")
         finally:
             child.terminate()
-            child.wait(timeout=20)
+            child.wait(timeout=60)
 
 
 def until_up(proxy: Proxy, child: subprocess.Popen[bytes], log: Path) -> Proxy:

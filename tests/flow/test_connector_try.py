@@ -362,7 +362,7 @@ def test_a_settings_file_that_is_wrong_stops_it(site: Site) -> None:
 def cli(site: Site, *more: str) -> subprocess.CompletedProcess[str]:
     command = ["connector", "try", "fhir_r4", "--config", str(site.config), "--reason", "connecting", *more]
     return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *command], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "gateway.cli", *command], capture_output=True, text=True, timeout=180, check=False
     )
 
 

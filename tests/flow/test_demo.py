@@ -49,7 +49,7 @@ class Demo:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=True,
         )
         assert done.stderr == ""
@@ -63,7 +63,7 @@ class Demo:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         request = urllib.request.Request(url, data=data, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.status, answer.read().decode(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
@@ -77,7 +77,7 @@ def run_cli(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -103,7 +103,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     yield running
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait(timeout=120)
     process.stdout.close()
 
 
@@ -320,7 +320,7 @@ def test_a_port_that_is_none_is_told(port: str) -> None:
 def test_ctrl_c_ends_all_of_it_and_nothing_clinical_is_left(demo: Demo) -> None:
     state = json.loads((demo.data / "sandboxes.json").read_text())
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(timeout=20) == 0
+    assert demo.process.wait(timeout=120) == 0
     assert demo.process.stdout is not None
     assert GRACE not in demo.process.stdout.read().partition("$everything'")[2]
     for address in (*state["addresses"].values(), f"http://127.0.0.1:{demo.port}/livez"):
@@ -346,7 +346,7 @@ def test_a_port_that_is_taken_is_told(demo: Demo, tmp_path: Path) -> None:
             [sys.executable, "-m", "gateway.cli", "demo", "--port", port, "--data", str(tmp_path / "d")],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert done.returncode == 1

@@ -106,7 +106,7 @@ def run_cli(*arguments: str, environment: dict[str, str] | None = None) -> subpr
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

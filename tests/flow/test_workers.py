@@ -62,7 +62,7 @@ def ask(running: Gateway) -> int:
     """A door that there is not."""
     request = urllib.request.Request(f"{running.base}/nothing", headers={"Connection": "close"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -71,7 +71,7 @@ def ask(running: Gateway) -> int:
 
 def told_of(running: Gateway) -> set[str]:
     """The workers whose metrics are told, on the port of their own and not on the gateway's."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{running.more['metrics_port']}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.more['metrics_port']}/metrics", timeout=60) as answer:
         return set(re.findall(r'connect_care_journal_rows\{worker="(\d+)"\}', answer.read().decode()))
 
 

@@ -173,7 +173,7 @@ for one in pkgutil.iter_modules(commands.__path__):
     importlib.import_module(f"{commands.__name__}.{one.name}")
 print([name for name in sys.modules if name.startswith("connectors.") and ("kit" in name or "sandbox" in name)])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)
     assert done.stdout.strip() == "[]"
 
 

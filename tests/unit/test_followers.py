@@ -102,7 +102,8 @@ async def test_what_may_pass_is_tried_again_and_nothing_is_lost(store: SqlStore,
     await write(store, 6)
     remote = audit_repository.Repository(200, mood, mood)
     pauses = Pauses()
-    follower = pushing(store, remote, pauses=pauses, timeout=0.05)
+    patience = 0.5 if mood == "hang" else 30.0  # what answers has all the time there is
+    follower = pushing(store, remote, pauses=pauses, timeout=patience)
     await run_out(follower)
     assert list(remote.held) == all_ids(6)
     assert await store.position("repository") == 6

@@ -287,7 +287,7 @@ log.setup(production=True)
 log.event("gateway.stopped", version="1")
 raise OSError("CANARY")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["gateway.stopped", "process.uncaught"]

@@ -282,7 +282,9 @@ async def test_stopping_commits_what_waits_and_refuses_what_comes(connection: Fa
     async with held(writer):
         tasks = await asked(writer, *(insert(n) for n in range(150)))
         stopping = asyncio.ensure_future(asyncio.to_thread(writer.stop))
-        await asyncio.sleep(0.02)
+        async with asyncio.timeout(60):
+            while not writer._refusing:  # noqa: ASYNC110 - a thread sets it, and tells nobody
+                await asyncio.sleep(0.001)
         with pytest.raises(AuditUnavailable, match="closed"):
             await writer.run(insert(999))
     assert await stopping is True
