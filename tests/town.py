@@ -124,6 +124,13 @@ class Town:
         for server in self.sources.values():
             await server.settled(60)
 
+    async def has_no_more_open_than(self, files: int, seconds: float = 120) -> None:
+        """Until idle connections are closed, of which each side keeps some for up to a minute; or so long."""
+        for _ in range(int(seconds * 10)):  # counted in rounds: a machine that stood still has not waited
+            if self.open_files <= files:
+                return
+            await asyncio.sleep(0.1)
+
     def log(self) -> list[dict[str, Any]]:
         """Every line that the gateway logged. Raises ValueError for one that isn't an event."""
         text = (self.gateway.folder / "gateway.log").read_text()
@@ -131,7 +138,9 @@ class Town:
 
 
 @asynccontextmanager
-async def town(folder: Path, sources: Sequence[str], *, patients: int = 40, **settings: Any) -> AsyncIterator[Town]:
+async def town(
+    folder: Path, sources: Sequence[str], *, patients: int = 40, module: str = "gateway.cli", **settings: Any
+) -> AsyncIterator[Town]:
     """The gateway and these sources, all well; everybody's record may be seen."""
     async with AsyncExitStack() as exits:
         servers = {ods: await exits.enter_async_context(fault_server(knows)) for ods in sources}
@@ -142,7 +151,7 @@ async def town(folder: Path, sources: Sequence[str], *, patients: int = 40, **se
             for place, (ods, server) in enumerate(servers.items())
         ]
         practice = {"ods": "G85005", "name": "A practice", "type": "gp-practice", "stage": "live"}
-        running = Gateway(folder, issuer, [*entries, practice], settings)
+        running = Gateway(folder, issuer, [*entries, practice], settings, module=module)
         running.configure()
         exits.callback(_end, running)
         await asyncio.to_thread(running.start)

@@ -95,6 +95,7 @@ async def course(here: Town, illness: str, rate: float, seconds: float) -> Cours
     growth = here.memory_mb - memory
     bad.fault = well
     await here.settled()
+    await here.has_no_more_open_than(files + _IDLE)
     looks = [*first, *rest]
     took = [look.took_ms for look in looks]
     return Course(

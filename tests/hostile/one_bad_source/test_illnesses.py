@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+from tests import unhurried
+from tests.boundless import HURRIED
 from tests.figures import Figure
 from tests.hostile.one_bad_source.illness import ILLNESSES, SOURCES, Course, course
 from tests.town import town
@@ -23,7 +25,7 @@ RATE: Final = 8.0
 @pytest.mark.slow
 @pytest.mark.parametrize("illness", ILLNESSES)
 async def test_it_costs_its_own_part_alone(tmp_path: Path, illness: str, figure: Figure) -> None:
-    async with town(tmp_path, SOURCES, deadline=1.0, breaker_rest=3.0) as here:
+    async with town(tmp_path, SOURCES, module=unhurried.MODULE, deadline=HURRIED, breaker_rest=3.0) as here:
         seen = await course(here, illness, RATE, SECONDS)
     figure(str(seen))
     assert seen.faults() == []
