@@ -349,7 +349,7 @@ async def test_the_capability_statement_lists_what_is_taken(stack: Stack) -> Non
 
 async def caught_up(stack: Stack, row: int, *names: str) -> None:
     """Wait until these followers have dealt with the row."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         for name in names:
             while await stack.parts.store.position(name) < row:  # noqa: ASYNC110 (there is nobody to say so)
                 await asyncio.sleep(0.05)

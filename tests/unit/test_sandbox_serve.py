@@ -177,7 +177,7 @@ async def test_it_serves_and_stops_inside_a_process_too(tmp_path: Path, file: Pa
         for one in running:
             assert (await http.get(f"{one.origin}/fhir/metadata")).status_code == 200
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
 
 
 def test_of_a_list_of_practices_those_are_served_that_there_is_data_for(tmp_path: Path) -> None:
@@ -201,14 +201,14 @@ async def test_a_change_of_parent_or_a_stop_ends_the_watch(monkeypatch: pytest.M
     os.dup2(reading, 0)
     try:
         stop = asyncio.Event()
-        await asyncio.wait_for(serve.stop_without_parent(stop, os.getppid() + 1), 5)
+        await asyncio.wait_for(serve.stop_without_parent(stop, os.getppid() + 1), 60)
         assert stop.is_set()
         stop = asyncio.Event()
         watch = asyncio.ensure_future(serve.stop_without_parent(stop, os.getppid()))
         await asyncio.sleep(0.05)
         assert not watch.done()
         os.close(writing)
-        await asyncio.wait_for(watch, 5)
+        await asyncio.wait_for(watch, 60)
         assert stop.is_set()
     finally:
         os.dup2(kept, 0)

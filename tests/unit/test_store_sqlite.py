@@ -130,7 +130,7 @@ class TestFailure:
         with started(sys.executable, "-c", script, database(tmp_path)) as other:
             assert other.stdout is not None
             assert await asyncio.to_thread(other.stdout.readline) == b"locked\n"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 with pytest.raises(AuditUnavailable, match="locked"):
                     await store.append(a_row())
             assert await store.ready() is False
