@@ -15,7 +15,7 @@ from tests.contract.deployed import ROOT
 
 _TOOLS = ROOT / "build" / "tools"
 _USUAL = Path("/usr/local/go/bin/go")
-_SECONDS = 1800
+_SECONDS = 900
 
 
 @dataclass(frozen=True)
