@@ -118,6 +118,7 @@ def tabled(name: str, lines: list[Line]) -> str:
     return "\n".join([row, *(f"    {count:>4} × {why}" for why, count in sorted(reasons.items()))])
 
 
+@pytest.mark.slow
 async def test_every_input_resource_is_accounted_for(policy: Policy, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{'record':<34}" + "".join(f"{fate:>14}" for fate in Fate)]
     unexplained: list[Line] = []

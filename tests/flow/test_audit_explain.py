@@ -165,6 +165,7 @@ async def test_the_gateway_keeps_its_policies_when_it_starts(stack: Stack) -> No
     assert isinstance(stack.parts.policy, Policy)
 
 
+@pytest.mark.slow
 async def test_past_decisions_are_held_against_another_policy_by_its_hash(tmp_path: Path) -> None:
     old = altered(Settings.model_fields["policies_dir"].default, tmp_path / "old")
     data = tmp_path / "data"

@@ -322,6 +322,7 @@ def run(*words: str | Path) -> Result:
     return CliRunner().invoke(app, ["policy", "diff", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_changes_and_says_so_by_its_exit_code(policies: Path, without: Path) -> None:
     same = run(policies, policies)
     assert (same.exit_code, same.stdout) == (0, "No decision changes.\n")

@@ -84,6 +84,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.slow
 def test_rules_that_compare_are_not_taken_for_simpler_than_they_are(policies: Path, tmp_path: Path) -> None:
     """Two fields with each other, the whole caller, the action: no symmetry may be seen where there is none."""
     policy = with_rules(
