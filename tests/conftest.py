@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import read_once
 from tests.canaries import leaked
 from tests.figures import figure, pytest_configure, pytest_terminal_summary
 from tests.stores import place, postgres, postgres_place, sqlite_place, template
@@ -25,6 +26,7 @@ __all__ = [
 # The same cases each time, however slow the machine; others by `--hypothesis-profile default`.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("steady")
+read_once.install()
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
