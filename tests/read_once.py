@@ -1,17 +1,18 @@
-"""The same YAML text is read once in a test run.
+"""The same YAML text, and what a sandbox holds, are read once in a test run.
 
 Thousands of tests put a gateway together from the same files, and reading those would be most of what each costs.
-Production doesn't remember: its memory is worth more than its start.
+Production doesn't remember: its memory is worth more than its start. Nobody writes to what a sandbox holds.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from connectors.fhir_r4 import sandbox
 from connectors.sdk import file_faults
 from gateway.policy import files
 
@@ -32,6 +33,8 @@ def _read(text: str, *typ: str, pure: bool) -> Any:
 
 def install() -> None:
     """For the rest of the process."""
+    if not hasattr(sandbox.holdings, "cache_info"):
+        sandbox.holdings = cache(sandbox.holdings)
     for module in (file_faults, files):
         if module.YAML is not Remembering:
             module.YAML = Remembering  # type: ignore[attr-defined]
