@@ -15,6 +15,7 @@ from gateway.caller.model import Caller
 from gateway.caller.refusals import CallerRefused
 from gateway.errors import GatewayError, NotSignedIn, TooMany
 from gateway.launch.entered import Entered
+from gateway.launch.pending import Pending
 from gateway.launch.session import PatientSessions, Sessions
 from gateway.launch.sign_in import Elsewhere
 from gateway.web.frame import Around
@@ -31,11 +32,11 @@ async def came_back(
     cookie: str,
     sessions: Sessions | PatientSessions,
     page_of: Callable[[str], str],
-    finish: Callable[[str], Awaitable[Response]],
+    finish: Callable[[Pending, str], Awaitable[Response]],
 ) -> Response:
     """One answer is one session, however often this browser brings it: a second click ends where the first one did.
 
-    `finish` begins a session of that name. Raises NotSignedIn where the answer isn't of what this browser began.
+    `finish` makes a session of that name of it. Raises NotSignedIn where the answer isn't of what this browser began.
     """
     parts = parts_of(request)
     pending = parts.codes.returned(answer, cookie)
@@ -44,7 +45,7 @@ async def came_back(
         try:
             made = await sessions.standing(name)
         except NotSignedIn:
-            return await finish(name)
+            return await finish(pending, name)
     response = sent_to(page_of(made.tag))
     cookies_of(parts).begin_session(response, name)
     return response

@@ -16,6 +16,7 @@ from gateway.errors import BadRequest, GatewayError
 from gateway.launch import context as contextual
 from gateway.launch.entered import Entered
 from gateway.launch.flow import CALLBACK
+from gateway.launch.pending import Pending
 from gateway.launch.refusals import malformed
 
 router = APIRouter(include_in_schema=False)
@@ -45,8 +46,8 @@ async def callback(request: Request) -> Response:
     try:
         answer, cookie = _asked(request, answer_of), cookies.launch(request)
 
-        async def finish(name: str) -> Response:
-            return await _begun(request, await parts.launches.finish(answer, cookie), name)
+        async def finish(pending: Pending, name: str) -> Response:
+            return await _begun(request, await parts.launches.finish(answer, pending), name)
 
         response = await came_back(request, answer, cookie, parts.sessions, page_of, finish)
     except GatewayError as error:

@@ -15,6 +15,7 @@ from gateway.api.own import CHOICE, LOOKS, MY, OUTSIDE, PERMISSIONS, SIGN_IN, SI
 from gateway.api.pages import cookies_of, refuse_parameters, sent_to, shown
 from gateway.errors import GatewayError
 from gateway.launch.patient_sign_in import CALLBACK
+from gateway.launch.pending import Pending
 from gateway.launch.session import PatientSession
 
 router = APIRouter(include_in_schema=False)
@@ -51,8 +52,8 @@ async def callback(request: Request) -> Response:
     try:
         answer, cookie = answer_of(request.scope["query_string"]), cookies.sign_in(request)
 
-        async def finish(name: str) -> Response:
-            return await _began(request, await parts.patient_sign_ins.finish(answer, cookie), name)
+        async def finish(pending: Pending, name: str) -> Response:
+            return await _began(request, await parts.patient_sign_ins.finish(answer, pending), name)
 
         response = await came_back(request, answer, cookie, parts.patient_sessions, lambda _: MY, finish)
     except GatewayError as error:

@@ -21,6 +21,7 @@ from gateway.api.pages import (
 )
 from gateway.api.viewer import page_of
 from gateway.errors import GatewayError, NotSignedIn
+from gateway.launch.pending import Pending
 from gateway.launch.sign_in import CALLBACK
 from gateway.web.frame import NOBODY
 
@@ -56,8 +57,8 @@ async def callback(request: Request) -> Response:
     try:
         answer, cookie = answer_of(request.scope["query_string"]), cookies.sign_in(request)
 
-        async def finish(name: str) -> Response:
-            entered = await parts.sign_ins.finish(answer, cookie)
+        async def finish(pending: Pending, name: str) -> Response:
+            entered = await parts.sign_ins.finish(answer, pending)
             return await began(request, entered, await parts.callers.identify(entered.presented), _home, name)
 
         response = await came_back(request, answer, cookie, parts.sessions, _home, finish)

@@ -24,6 +24,7 @@ from gateway.launch.ehr import Ehr, Granted
 from gateway.launch.entered import Entered
 from gateway.launch.naming import Naming
 from gateway.launch.patient import NoNhsNumber, nhs_number_of_patient, nhs_number_of_token
+from gateway.launch.pending import Pending
 from gateway.launch.refusals import malformed, no_patient, unregistered
 from gateway.launch.session import Session, new_csrf
 from gateway.launch.settings import EhrSettings
@@ -68,9 +69,8 @@ class Launches:
             raise malformed("launch is missing, or too long")
         return await self._codes.begin(ehr, fhir_base, self._base + CALLBACK, launch=launch, aud=fhir_base)
 
-    async def finish(self, answer: Mapping[str, str], cookie: str) -> Entered:
+    async def finish(self, answer: Mapping[str, str], pending: Pending) -> Entered:
         """Who comes back from the EHR's authorize endpoint, and for which patient."""
-        pending = self._codes.returned(answer, cookie)
         ehr = self._ehrs.get(pending.asked)
         if ehr is None:
             raise unregistered()

@@ -25,6 +25,7 @@ from gateway.caller.refusals import CallerRefused
 from gateway.errors import NotSignedIn
 from gateway.launch.code_flow import CodeFlow
 from gateway.launch.naming import said_at_userinfo
+from gateway.launch.pending import Pending
 from gateway.launch.provider import Provider, Tokens
 from gateway.launch.refusals import not_believed, not_offered, unclear_patient
 from gateway.launch.session import PatientSession, new_csrf
@@ -97,10 +98,9 @@ class PatientSignIns:
         """See `gateway.launch.sign_in.elsewhere`."""
         return await elsewhere(self._providers.values(), session.registration)
 
-    async def finish(self, answer: Mapping[str, str], cookie: str) -> PatientSession:
+    async def finish(self, answer: Mapping[str, str], pending: Pending) -> PatientSession:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable; CallerRefused for somebody whose identity isn't
         proven, or who is too young."""
-        pending = self._codes.returned(answer, cookie)
         settings, provider = self._of(pending.asked)
         code = await self._codes.code(answer, provider)
         tokens = Tokens.of(await provider.exchange(code, pending.verifier, self._returns_to))

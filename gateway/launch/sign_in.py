@@ -15,6 +15,7 @@ from gateway.caller.presented import Presented
 from gateway.launch.code_flow import CodeFlow
 from gateway.launch.entered import Entered
 from gateway.launch.naming import Naming
+from gateway.launch.pending import Pending
 from gateway.launch.provider import Provider, Tokens
 from gateway.launch.refusals import not_offered
 from gateway.launch.session import Session, new_csrf
@@ -84,9 +85,8 @@ class SignIns:
         """See `elsewhere`."""
         return await elsewhere(self._providers.values(), session.registration)
 
-    async def finish(self, answer: Mapping[str, str], cookie: str) -> Entered:
+    async def finish(self, answer: Mapping[str, str], pending: Pending) -> Entered:
         """Who comes back. Raises NotSignedIn, Refusal, EhrUnavailable, CallerRefused."""
-        pending = self._codes.returned(answer, cookie)
         settings, provider = self._of(pending.asked)
         code = await self._codes.code(answer, provider)
         tokens = Tokens.of(await provider.exchange(code, pending.verifier, self._returns_to))
