@@ -9,7 +9,7 @@ KERNEL := $(VENV)/.kernel
 # Many tests start the gateway as a process: without compiled files each start takes seconds longer.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz fuzz mutation soak test-all check controls sbom bench shots openapi evidence \
+.PHONY: setup kernel demo test test-slow test-clients test-real test-fuzz fuzz mutation soak test-all check controls sbom bench shots openapi elements evidence \
 	vendor lock clean
 
 setup: $(STAMP) $(KERNEL)
@@ -90,6 +90,10 @@ shots: setup
 
 openapi: setup
 	$(BIN)/connectcare openapi openapi
+
+# What FHIR R4 and STU3 say of each element: after `fhir.resources` has changed.
+elements: setup
+	$(BIN)/python -m tests.elements
 
 # A changed connector has to pass the kit again: its grade rests on the evidence that this writes.
 evidence: setup

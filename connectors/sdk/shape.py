@@ -1,31 +1,31 @@
 """The shape of FHIR R4 resources, checked at the speed of the JSON decoder.
 
-For each resource type a `TypedDict` is made, once, from the element tables that `fhir.resources` carries; msgspec then
-decodes straight into plain dicts and refuses a resource whose known elements have the wrong kind (a list where an
-object belongs, a number where text does) or whose mandatory elements are missing. Nothing is converted: text stays
-text, decimals keep their digits. Elements that R4 doesn't know are left to the caller (see `bundle.read_resource`).
+For each resource type a `TypedDict` is made, once, from R4's element tables; msgspec then decodes straight into plain
+dicts and refuses a resource whose known elements have the wrong kind (a list where an object belongs, a number where
+text does) or whose mandatory elements are missing. Nothing is converted: text stays text, decimals keep their digits.
+Elements that R4 doesn't know are left to the caller (see `bundle.read_resource`).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final, Required, TypedDict
 
 import msgspec
-from fhir.resources.R4B import get_fhir_model_class
-from pydantic.fields import FieldInfo
 
+from connectors.sdk.elements import R4, Element
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES
 from connectors.sdk.number import Number, as_it_is, read_number
 
 # Real sources break R4's rule for ids (length, characters); only an empty one can't be told from another.
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
-_OPEN: Final = frozenset({"Resource", "Extension", "FHIRPrimitiveExtension"})
+_OPEN: Final = frozenset({"Resource", "Extension"})
 # A Reference holds an Identifier that holds a Reference…: the second time round, anything goes.
 _CYCLE: Final = frozenset({"Reference", "Identifier"})
-_COMPLEX: Final = re.compile(r"abc\.(\w+)Type\b")
+_WHOLE: Final = ("integer", "positiveInt", "unsignedInt")
+_PRIMITIVES: Final = {"boolean": bool, "decimal": Number, **dict.fromkeys(_WHOLE, int)}
+"""What JSON has for a primitive; for those not named, text."""
 
 
 class BrokenShape(ValueError):
@@ -99,18 +99,14 @@ def _rule(kind: str, around: frozenset[str]) -> Rule | None:
     needed: list[tuple[str, ...]] = []
     choices: dict[str, list[str]] = {}
     inside: list[tuple[str, Rule]] = []
-    for field in get_fhir_model_class(kind).model_fields.values():
-        name, facts = str(field.alias), field.json_schema_extra
-        if not isinstance(facts, dict) or not facts.get("element_property"):
-            continue
-        if facts.get("element_required"):
+    for name, element in R4.elements(kind).items():
+        if element.required and element.is_primitive:
             needed.append((name, f"_{name}"))
-        if facts.get("one_of_many"):
-            choices.setdefault(str(facts["one_of_many"]), []).append(name)
-            if facts.get("one_of_many_required"):
-                needed.append((str(facts["one_of_many"]),))
-        complex_type = _COMPLEX.search(str(field.annotation))
-        if complex_type and (inner := _rule(complex_type[1], around | {kind})):
+        if element.choice:
+            choices.setdefault(element.choice, []).append(name)
+            if element.choice_required:
+                needed.append((element.choice,))
+        if not element.is_primitive and (inner := _rule(element.type, around | {kind})):
             inside.append((name, inner))
     whole = tuple(_members(names, choices) for names in dict.fromkeys(needed))
     single = tuple(frozenset(names) for names in choices.values())
@@ -148,37 +144,19 @@ def _typed_dict(name: str, made: dict[tuple[str, frozenset[str]], Any], inside: 
     key = (name, inside & _CYCLE)
     if key not in made:
         fields: dict[str, Any] = {"resourceType": Required[str], "id": Required[_Id]} if not inside else {}
-        for field in get_fhir_model_class(name).model_fields.values():
-            if field.alias and field.alias not in fields and field.alias != "fhir_comments":
-                fields[field.alias] = _annotation(field, made, inside | {name})
+        for field, element in R4.elements(name).items():
+            fields.setdefault(field, _annotation(element, made, inside | {name}))
+            if element.has_sibling(field):
+                fields[f"_{field}"] = list[dict[str, Any] | None] if element.many else dict[str, Any]
         made[key] = TypedDict(f"R4{name}", fields, total=False)  # type: ignore[operator]
     return made[key]
 
 
-def _annotation(field: FieldInfo, made: dict[tuple[str, frozenset[str]], Any], inside: frozenset[str]) -> Any:
-    described = str(field.annotation)
-    is_list = "List[" in described
-    complex_type = _COMPLEX.search(described)
-    kind: Any
-    if complex_type is None:
-        kind = _primitive(described)
-        kind = list[kind | None] if is_list else kind
-    elif complex_type[1] == "FHIRPrimitiveExtension":
-        kind = list[dict[str, Any] | None] if is_list else dict[str, Any]
-    else:
-        kind = _typed_dict(complex_type[1], made, inside)
-        kind = list[kind] if is_list else kind
-    return Required[kind] if _is_required(field) else kind
-
-
-def _is_required(field: FieldInfo) -> bool:
-    # A mandatory primitive may be absent where its `_sibling` says why: `Rule` has those.
-    return field.is_required()
-
-
-def _primitive(described: str) -> Any:
-    if "bool" in described:
-        return bool
-    if "Decimal" in described:
-        return Number
-    return int if re.search(r"\bint\b", described) else str
+def _annotation(element: Element, made: dict[tuple[str, frozenset[str]], Any], inside: frozenset[str]) -> Any:
+    if element.is_primitive:
+        # A mandatory one may be absent where its `_sibling` says why: `Rule` has those.
+        kind: Any = _PRIMITIVES.get(element.type, str)
+        return list[kind | None] if element.many else kind
+    kind = _typed_dict(element.type, made, inside)
+    kind = list[kind] if element.many else kind
+    return Required[kind] if element.required else kind

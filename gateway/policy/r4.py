@@ -1,24 +1,20 @@
 """What FHIR R4 says of an element: its type, whether it must be there, what it may refer to.
 
-Read from the element tables that `fhir.resources` carries, so that an outline or a removed reference can't leave a
-resource that R4 would refuse. No resource is ever passed through those models here.
+Read from R4's element tables, so that an outline or a removed reference can't leave a resource that R4 would refuse.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from fhir.resources.R4B import get_fhir_model_class
-
+from connectors.sdk.elements import R4
+from connectors.sdk.elements import Element as R4Element
 from connectors.sdk.model import SECTION_OF_TYPE, SUPPORTING_TYPES
 
-_COMPLEX: Final = re.compile(r"abc\.(\w+)Type\b")
 KNOWN_TYPES: Final = frozenset(SECTION_OF_TYPE) | SUPPORTING_TYPES
-_NOT_CONTENT: Final = frozenset({"fhir_comments", "resourceType"})
 _OPEN_TARGET: Final = "Resource"
 
 NAMES_A_PARTY: Final = frozenset({"RelatedPerson", "HealthcareService", "DeviceMetric", "Substance"}) | SUPPORTING_TYPES
@@ -59,17 +55,12 @@ class Element:
 @lru_cache(maxsize=512)
 def elements(model: str) -> Mapping[str, Element]:
     """The elements of a resource type or data type, by JSON name; empty for what R4 doesn't know."""
-    try:
-        fields = get_fhir_model_class(model).model_fields
-    except ValueError:
-        return {}
-    found = (_element(field.alias or name, field) for name, field in fields.items() if name not in _NOT_CONTENT)
-    return {element.name: element for element in found if not element.name.startswith("_")}
+    return {name: _element(name, element) for name, element in R4.elements(model).items()}
 
 
 def prepare() -> None:
-    """Read every table that a known type leads to: it takes a quarter of a second, which the first patient whose record
-    is looked at must not wait for."""
+    """Read every table that a known type leads to, which the first patient whose record is looked at must not wait
+    for."""
     models, waiting = set(KNOWN_TYPES), sorted(KNOWN_TYPES)
     while waiting:
         model = waiting.pop()
@@ -83,10 +74,9 @@ def prepare() -> None:
 def choices(model: str) -> tuple[frozenset[str], ...]:
     """The groups of elements (`medication[x]`, each with its `_sibling`) of which R4 demands one."""
     groups: dict[str, set[str]] = {}
-    for name, field in get_fhir_model_class(model).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("one_of_many_required"):
-            groups.setdefault(str(extra["one_of_many"]), set()).update((name, f"_{name}"))
+    for name, element in R4.elements(model).items():
+        if element.choice_required:
+            groups.setdefault(element.choice, set()).update((name, f"_{name}"))
     return tuple(frozenset(group) for group in groups.values())
 
 
@@ -118,10 +108,6 @@ def _demanded(model: str) -> Iterator[frozenset[str]]:
             yield frozenset({element.name, f"_{element.name}"} if element.model is None else {element.name})
 
 
-def _element(name: str, field: Any) -> Element:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    match = _COMPLEX.search(str(field.annotation))
-    model = match[1] if match else None
-    required = field.is_required() or bool(extra.get("element_required"))
-    targets = frozenset(extra.get("enum_reference_types") or (_OPEN_TARGET,)) if model == "Reference" else frozenset()
-    return Element(name, model, required, targets)
+def _element(name: str, element: R4Element) -> Element:
+    targets = frozenset(element.targets or (_OPEN_TARGET,)) if element.type == "Reference" else frozenset()
+    return Element(name, None if element.is_primitive else element.type, element.required, targets)

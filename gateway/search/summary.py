@@ -1,18 +1,18 @@
 """`_summary` and `_elements`: which top-level elements of a resource are sent.
 
-What belongs to a summary, and what is mandatory, comes from the R4B models' own metadata. Whatever the client asks
+What belongs to a summary, and what is mandatory, is read from R4's element tables. Whatever the client asks
 for, a resource keeps the elements that change what the rest means: an allergy that was refuted, a medicine not to be
 given and a death must not be lost to `_elements=code`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from connectors.sdk.elements import R4
 from connectors.sdk.model import Resource
 from gateway.search.query import Summary
 from gateway.search.references import references_in
@@ -22,7 +22,7 @@ SUBSETTED: Final = MappingProxyType(
     {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 )
 _ALWAYS: Final = frozenset({"resourceType", "id", "meta", "implicitRules", "modifierExtension"})
-# Elements that R4 marks as modifiers ("?!") on the offered types; the models carry no such mark.
+# Elements that R4 marks as modifiers ("?!") on the offered types; the tables carry no such mark.
 _MODIFIERS: Final = frozenset(
     {
         "active",
@@ -49,21 +49,17 @@ class _Shape:
 
 
 def _shape(resource_type: str) -> _Shape:
-    module = importlib.import_module(f"fhir.resources.R4B.{resource_type.lower()}")
-    model = getattr(module, resource_type)
-    every, kept = model.elements_sequence(), set(_ALWAYS)
+    every, kept = R4.elements(resource_type), set(_ALWAYS)
     named: dict[str, set[str]] = {name: {name} for name in every}
-    for field in model.model_fields.values():
-        extra: dict[str, Any] = field.json_schema_extra or {}
-        if field.alias in every:
-            if field.is_required() or extra.get("element_required") or extra.get("one_of_many_required"):
-                kept.add(field.alias)
-            if "one_of_many" in extra:
-                named.setdefault(extra["one_of_many"], set()).add(field.alias)
-    kept |= _MODIFIERS.intersection(every)
+    for name, element in every.items():
+        if element.required or element.choice_required:
+            kept.add(name)
+        if element.choice:
+            named.setdefault(element.choice, set()).add(name)
+    kept |= _MODIFIERS & every.keys()
     return _Shape(
         frozenset(kept),
-        frozenset(model.summary_elements_sequence()) | kept,
+        frozenset(kept).union(name for name, element in every.items() if element.summary),
         MappingProxyType({name: frozenset(names) for name, names in named.items()}),
     )
 
