@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,22 +40,33 @@ def asking(nhs_number: str = NHS_NUMBER, sections: frozenset[Section] = ALL, sec
     return Ask(nhs_number, sections, ASKED_BY, deadline, "4d1f0d0e-0000-4000-8000-000000000001")
 
 
-@asynccontextmanager
-async def connected(app: Any, **settings: Any) -> AsyncIterator[Connector]:
-    """The connector that `settings` describe, in front of an ASGI app, without a network."""
-    organisation = Organisation.model_validate(
+def trust(settings: Mapping[str, Any] = MappingProxyType({}), address: str = BASE) -> Organisation:
+    """A trust that holds every section, behind `fhir_r4` as `settings` describe it."""
+    return Organisation.model_validate(
         {
             "ods": "RJ2",
             "name": "A trust",
             "type": "acute-trust",
             "stage": "live",
             "connector": "fhir_r4",
-            "address": BASE,
+            "address": address,
             "sections": list(Section),
-            "settings": settings,
+            "settings": dict(settings),
         }
     )
-    connector = connect(organisation, transport=Httpx2Transport(Limits(), httpx2.ASGITransport(app=app)))
+
+
+@asynccontextmanager
+async def connected(app: Any, **settings: Any) -> AsyncIterator[Connector]:
+    """The connector that `settings` describe, in front of an ASGI app, without a network."""
+    async with in_front_of(httpx2.ASGITransport(app=app), trust(settings)) as connector:
+        yield connector
+
+
+@asynccontextmanager
+async def in_front_of(system: httpx2.AsyncBaseTransport, organisation: Organisation) -> AsyncIterator[Connector]:
+    """The organisation's connector, in front of what answers in the network's place."""
+    connector = connect(organisation, transport=Httpx2Transport(Limits(), system))
     try:
         yield connector
     finally:

@@ -14,8 +14,7 @@ from connectors.sdk.connector import connect
 from connectors.sdk.errors import Ambiguous, NoRecord, WrongContent
 from connectors.sdk.http import Httpx2Transport, Limits
 from connectors.sdk.model import Answer, Gap, Outcome, Section
-from connectors.sdk.organisations import Organisation
-from tests.connectors.asking import ALL, BASE, NHS_NUMBER, PATIENT, SUBJECT, asking, entry, ids, page, resource
+from tests.connectors.asking import ALL, BASE, NHS_NUMBER, PATIENT, SUBJECT, asking, entry, ids, page, resource, trust
 
 OTHER = {**PATIENT, "id": "p2", "identifier": []}
 WHOLE = frozenset({Section.DEMOGRAPHICS, Section.RESULTS, Section.ALLERGIES})
@@ -38,21 +37,6 @@ def searched(kind: str, *found: dict[str, Any], **more: Any) -> dict[str, Any]:
     asked = "identifier=x" if kind == "Patient" else "patient=p1"
     links = {"self": f"{BASE}/{kind}?{asked}"} | more.pop("links", {})
     return page(*found, links=links, **more)
-
-
-def trust(settings: dict[str, Any]) -> Organisation:
-    return Organisation.model_validate(
-        {
-            "ods": "RJ2",
-            "name": "A trust",
-            "type": "acute-trust",
-            "stage": "live",
-            "connector": "fhir_r4",
-            "address": BASE,
-            "sections": list(Section),
-            "settings": settings,
-        }
-    )
 
 
 async def replayed(*payloads: Any, sections: frozenset[Section] = WHOLE, **settings: Any) -> Answer:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import httpx2
 
-from connectors.sdk.connector import Connector, connect
-from connectors.sdk.http import Httpx2Transport, Limits
+from connectors.sdk.connector import Connector
 from connectors.sdk.model import Gap, Section
-from connectors.sdk.organisations import Organisation
-from tests.connectors.asking import NHS_NUMBER, PATIENT, asking, entry, ids, page, resource
+from tests.connectors.asking import NHS_NUMBER, PATIENT, asking, entry, ids, in_front_of, page, resource, trust
 from tests.figures import Figure
 from tests.unit.test_sdk_address import BASE, FOREIGN
 
@@ -41,25 +38,9 @@ class Leading:
         return page(entry(resource("AllergyIntolerance", number)), links=links)
 
 
-@asynccontextmanager
-async def connected(source: Leading) -> AsyncIterator[Connector]:
+def connected(source: Leading) -> AbstractAsyncContextManager[Connector]:
     """`fhir_r4` in front of it, by its default bounds."""
-    organisation = Organisation.model_validate(
-        {
-            "ods": "RJ2",
-            "name": "A trust",
-            "type": "acute-trust",
-            "stage": "live",
-            "connector": "fhir_r4",
-            "address": BASE,
-            "sections": list(Section),
-        }
-    )
-    connector = connect(organisation, transport=Httpx2Transport(Limits(), httpx2.MockTransport(source)))
-    try:
-        yield connector
-    finally:
-        await connector.aclose()
+    return in_front_of(httpx2.MockTransport(source), trust(address=BASE))
 
 
 async def test_no_link_leads_out(figure: Figure) -> None:
