@@ -142,7 +142,11 @@ def serve(file: Path) -> tuple[int, str]:
             (short_key, {}, "master.key must hold 32 bytes in hexadecimal. Make one: connectcare keys new FILE"),
             (open_key, {}, "master.key is open to others than its owner. Close it: chmod 600 "),
             (nothing, {"policies_dir": "/nowhere"}, "/nowhere/schema.cedarschema: can't be read"),
-            (a_file_for_a_folder, {}, "can't be used (Not a directory). Check its owner."),
+            (
+                a_file_for_a_folder,
+                {},
+                "can't be used (Not a directory). Give it to the gateway's user, or name another.",
+            ),
         ],
     ),
 )
