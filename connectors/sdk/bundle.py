@@ -85,6 +85,7 @@ class Page:
 def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
     """Raises WrongContent or TooMuch; a body that isn't a Bundle is wrong content."""
     refuse_crowds(body)
+    _refuse_too_many(body, max_entries)
     native = kernel.reader()
     envelope = native.bundle(body, max_entries) if native is not None else None
     if envelope is None:
@@ -102,7 +103,6 @@ def read_bundle(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Page:
 
 def _read_bundle(body: bytes, max_entries: int) -> Page:
     """The reference: what every body means, and every one that isn't well in every way."""
-    _refuse_too_many(body, max_entries)
     envelope = decode_within_bounds(_envelope, body)
     _require_bundle(envelope, max_entries)
     resources = [bytes(entry.pop("resource", b"")) for entry in envelope.get("entry", ())]
