@@ -40,7 +40,6 @@ from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("connectors", "gateway", "policies", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
-TESTS = ("__init__.py", "conftest.py", "canaries.py", "stores.py")
 GUIDE = ROOT / "docs" / "add-a-connector.md"
 MOST_LINES = 200
 MOST_LINES_OF_YAML = 40
@@ -56,8 +55,8 @@ def copied(folder: Path) -> Path:
         else:
             shutil.copy(source, folder / name)
     (folder / "tests" / "connectors").mkdir(parents=True)
-    for name in TESTS:
-        shutil.copy(ROOT / "tests" / name, folder / "tests" / name)
+    for module in (ROOT / "tests").glob("*.py"):  # what conftest.py takes of them isn't known here
+        shutil.copy(module, folder / "tests" / module.name)
     (folder / "tests" / "connectors" / "__init__.py").touch()
     return folder
 
