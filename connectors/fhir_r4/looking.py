@@ -108,7 +108,7 @@ class Looking:
         return [(section, planned) for section in sorted(sections) for planned in self._plan[section]]
 
     async def _patient(self) -> Entry:
-        page = await self._pages.page(self._search_for_patient(), partial(_check_self_link, parameter="identifier"))
+        page = await self._pages.patient(self._search_for_patient(), partial(_check_self_link, parameter="identifier"))
         patients = _patients(page.entries)
         if page.held_back:
             raise WrongContent("the Patient has a broken shape")

@@ -30,6 +30,7 @@ class Pages:
         self._client = client
         self._ask = ask
         self._budget = Budget()
+        self._patients = Budget(alone=self._budget.alone)
         self._came: dict[str, bytes | SourceError] = {}
 
     @property
@@ -51,7 +52,7 @@ class Pages:
         """Every page from the first one at `url`, into `found`. Raises a `SourceError`; what came before it stays."""
         seen = {self._client.resolve(url)}
         for number in range(self._settings.max_pages):
-            page = await self.page(url, None if number else check_link, self._budget)
+            page = await self._page(url, None if number else check_link, self._budget)
             taken = self._budget.take_entries(len(page.entries))
             found.entries.extend(page.entries[:taken])
             found.held_back += page.held_back
@@ -66,14 +67,17 @@ class Pages:
             seen.add(url)
         raise TooMuch("pages over the cap")
 
-    async def page(self, url: str, check_link: CheckLink | None, budget: Budget | None = None) -> Page:
-        """One page. The Patient's draws on no budget: without it, nothing else that came could be shown."""
+    async def patient(self, url: str, check_link: CheckLink) -> Page:
+        """The Patient's page. It has a budget of its own: without it, nothing else that came could be shown."""
+        return await self._page(url, check_link, self._patients)
+
+    async def _page(self, url: str, check_link: CheckLink | None, budget: Budget) -> Page:
         page = read_bundle(await self._fetched(url, budget))
         if check_link is not None and page.self_link is not None:
             check_link(page.self_link)
         return page
 
-    async def _fetched(self, url: str, budget: Budget | None) -> bytes:
+    async def _fetched(self, url: str, budget: Budget) -> bytes:
         """What came with others in one call, or else is asked for now. Raises a `SourceError`."""
         came = self._came.pop(url, None)
         if came is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
 
-from connectors.sdk.budget import Budget
+from connectors.sdk.budget import BIG, Budget
 from connectors.sdk.errors import Busy, NotUnderstood, Refused, TooMuch, Unreachable, Unwell, WrongContent
 from connectors.sdk.port import Reply
 
@@ -52,7 +52,8 @@ def check_content_type(value: str, accepted: frozenset[str] = FHIR_JSON) -> None
 async def read_bounded(reply: Reply, max_bytes: int, budget: Budget | None = None) -> bytes:
     """The decoded body. Raises TooMuch as soon as it grows over `max_bytes`, or over what is left of `budget`.
 
-    Both are watched while it is still streaming: a dozen bodies that arrive at once draw on the one budget.
+    Both are watched while it is still streaming: a dozen bodies that arrive at once draw on the one budget, and those
+    that are big are read one after the other.
     """
     encoding = reply.header("content-encoding").strip().lower()
     if encoding not in ("", "identity", "gzip"):
@@ -60,17 +61,24 @@ async def read_bounded(reply: Reply, max_bytes: int, budget: Budget | None = Non
     inflate = _Inflater() if encoding == "gzip" else None
     body = BytesIO()  # it gives its bytes away without a copy, where a list of parts would be there twice when joined
     size = received = 0
-    async for chunk in reply.chunks():
-        received += len(chunk)
-        if received > max_bytes:
-            raise TooMuch("received bytes over the cap")
-        for part in inflate.feed(chunk) if inflate else (chunk,):
-            size += len(part)
-            if size > max_bytes:
-                raise TooMuch("decoded bytes over the cap")
-            if budget is not None:
-                budget.spend_bytes(len(part))
-            body.write(part)
+    is_alone = False
+    try:
+        async for chunk in reply.chunks():
+            received += len(chunk)
+            if received > max_bytes:
+                raise TooMuch("received bytes over the cap")
+            for part in inflate.feed(chunk) if inflate else (chunk,):
+                size += len(part)
+                if size > max_bytes:
+                    raise TooMuch("decoded bytes over the cap")
+                if budget is not None:
+                    budget.spend_bytes(len(part))
+                    if size > BIG and not is_alone:
+                        is_alone = await budget.alone.acquire()
+                body.write(part)
+    finally:
+        if is_alone and budget is not None:
+            budget.alone.release()
     if inflate and not inflate.finished:
         raise Unreachable("the compressed body was cut short")
     return body.getvalue()
