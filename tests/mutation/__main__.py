@@ -53,12 +53,17 @@ def chosen(modules: Sequence[str], sample: int | None, seed: int) -> list[tuple[
 
 
 def is_killed(name: str, mutant: Mutant) -> bool:
-    """By the tests that know the module best, or by any other of the policy's."""
+    """By the tests that know the module best, by any other of the policy's, or by those that are slow."""
     module = importlib.import_module(name)
     code = mutant.code(module.__file__ or "")
     first = [f"{_P}{test}.py" for test in FIRST[name]]
     rest = [f"{_P}{test}.py" for test in THEN if test not in FIRST[name]]
-    return not (survives(module, mutant.function, code, first) and survives(module, mutant.function, code, rest))
+    every = [f"{_P}{test}.py" for test in THEN]
+    return not (
+        survives(module, mutant.function, code, first)
+        and survives(module, mutant.function, code, rest)
+        and survives(module, mutant.function, code, every, slow=True)
+    )
 
 
 def main() -> int:

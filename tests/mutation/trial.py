@@ -23,16 +23,18 @@ SECONDS: Final = 240
 """Of processor time: several times what all the tests take."""
 
 
-def survives(module: ModuleType, function: str, code: CodeType | None, tests: Sequence[str]) -> bool:
-    """Whether these tests pass with the changed code (None: as it is)."""
+def survives(
+    module: ModuleType, function: str, code: CodeType | None, tests: Sequence[str], *, slow: bool = False
+) -> bool:
+    """Whether these tests, the quick ones of them or the `slow` ones, pass with the changed code (None: as it is)."""
     child = os.fork()
     if child == 0:
-        _judge(module, function, code, tests)
+        _judge(module, function, code, tests, "slow" if slow else "not slow")
     _, status = os.waitpid(child, 0)
     return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
 
 
-def _judge(module: ModuleType, function: str, code: CodeType | None, tests: Sequence[str]) -> None:
+def _judge(module: ModuleType, function: str, code: CodeType | None, tests: Sequence[str], marked: str) -> None:
     passed = 1
     with contextlib.suppress(BaseException):
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
@@ -53,7 +55,7 @@ def _judge(module: ModuleType, function: str, code: CodeType | None, tests: Sequ
             "no:cov",
             "--assert=plain",
             "-m",
-            "not slow",
+            marked,
         ]
         passed = int(pytest.main([*options, *tests]))
     os._exit(passed)

@@ -148,6 +148,12 @@ def test_which_names_stay_without_their_target(policy: Policy, element: dict[str
     assert (next(iter(element)) in resource) is kept
 
 
+def test_a_name_without_a_target_goes_from_beside_one_that_stays(policy: Policy) -> None:
+    panel = item("Observation", "o", hasMember=[ref("Observation", "hb"), {"display": "HIV test"}])
+    resource = valid(shown(seen_by(Role.GP, policy, [panel, item("Observation", "hb")]), "o"))
+    assert resource["hasMember"] == [ref("Observation", "hb")]
+
+
 def test_another_patient_is_never_referred_to(policy: Policy) -> None:
     other = {"reference": "Patient/9990000026", "display": "Her brother"}
     shown_ = valid(shown(seen_by(Role.GP, policy, [item("Observation", "o", performer=[other])]), "o"))

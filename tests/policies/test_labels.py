@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sdk.model import Item
+from connectors.sdk.model import Item, Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.policy.decide import Policy
 from gateway.policy.files import PolicyProblem
@@ -224,6 +224,43 @@ def test_a_restriction_on_one_sources_demographics_holds_for_all(policy: Policy)
     booked = item("Appointment", "o", participant=[{"actor": ref("Patient", "a"), "status": "accepted"}])
     labelled = labels_of(policy, restricted, item("Patient", "b", "G85005"), booked)
     assert labelled == {"a": {"RESTRICTED"}, "b": {"RESTRICTED"}, "o": set()}
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason", "restricted"),
+    [
+        (set(), ref("Condition", "gone"), False),
+        (set(), {"reference": "urn:uuid:1"}, False),
+        ({Section.PROBLEMS}, ref("Condition", "gone"), True),
+        ({Section.PROBLEMS}, ref("Condition", "here"), False),
+        ({Section.PROBLEMS}, {"reference": "urn:uuid:1"}, True),
+        ({Section.PROBLEMS}, {"reference": "#within"}, False),
+        ({Section.RESULTS}, ref("Condition", "gone"), False),
+        ({Section.RESULTS}, ref("Practitioner", "gone"), False),
+        ({Section.RESULTS}, {"reference": "urn:uuid:1"}, True),
+        (set(Section), ref("Condition", "gone"), True),
+    ],
+)
+def test_what_tells_of_something_in_a_section_that_did_not_come_is_restricted(
+    policy: Policy, missing: set[Section], reason: dict[str, str], restricted: bool
+) -> None:
+    """It may be the reason that its source marks as sensitive."""
+    visit = item("Encounter", "e", "RJ2", reasonReference=[ref("Condition", "here"), reason])
+    record = [visit, item("Condition", "here", "RJ2"), item("Encounter", "other", "RJ2")]
+    policy.labels.label(record, SOURCES, resolver(record), {"RJ2": set(Section) - missing})
+    assert [set(each.labels) for each in record] == [{"RESTRICTED"} if restricted else set(), set(), set()]
+
+
+def test_of_a_source_that_says_nothing_of_its_sections_none_is_taken_to_be_whole(policy: Policy) -> None:
+    visit = item("Encounter", "e", "RJ2", reasonReference=[ref("Condition", "gone")])
+    policy.labels.label([visit], SOURCES, resolver([visit]), {})
+    assert visit.labels == {"RESTRICTED"}
+
+
+def test_a_restriction_for_what_did_not_come_stands_beside_the_other_labels(policy: Policy) -> None:
+    visit = item("Encounter", "e", "RV5", reasonReference=[ref("Condition", "gone")])
+    policy.labels.label([visit], SOURCES, resolver([visit]), {"RV5": set()})
+    assert visit.labels == {"MH", "RESTRICTED"}
 
 
 def test_circles_end(policy: Policy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import cedarpy
@@ -14,9 +15,11 @@ from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
 from gateway.caller.model import Role
+from gateway.choice.model import Basis, Scope
 from gateway.policy import decide
 from gateway.policy.decide import Policy, best_circumstances
 from gateway.policy.files import PolicyProblem, read_text
+from gateway.policy.matrix import USUAL_PLACE
 from gateway.policy.model import Shown
 from gateway.policy.rules import ERROR_RULE
 from tests.quick import every
@@ -132,6 +135,26 @@ def test_a_word_that_the_schema_lost_stops_start_up(folder: Path, lost: str, say
     path.write_text(text.replace(lost, '\n  "commissioner"' if "council" in lost else "", 1))
     with pytest.raises(PolicyProblem, match=says):
         Policy.load(folder)
+
+
+def test_a_law_that_neither_schema_nor_rules_know_stops_start_up(folder: Path) -> None:
+    schema = folder / "schema.cedarschema"
+    schema.write_text(schema.read_text().replace(', "public-interest"', "", 1))
+    for rule in folder.rglob("*.cedar"):
+        rule.write_text(rule.read_text().replace('Basis::"public-interest"', 'Basis::"statute"'))
+    with pytest.raises(PolicyProblem, match=r"doesn't know the disclosure [a-z-]+ by public-interest"):
+        Policy.load(folder)
+
+
+def test_nobody_sees_more_than_in_the_best_circumstances(policy: Policy) -> None:
+    """What nothing is seen in, in these, is never asked of a source."""
+    for role, section in product(Role, Section):
+        best = best_circumstances(role, USUAL_PLACE[role], section, OrganisationType.ACUTE_TRUST)
+        assert (best.own_practice, best.scope, best.labels) == (True, Scope.INCLUDING_SENSITIVE, frozenset())
+        seen = policy.decide(best).shown
+        for own, scope, basis in product((True, False), Scope, Basis):
+            less = policy.decide(replace(best, own_practice=own, scope=scope, basis=basis)).shown
+            assert less <= seen, (role, section, own, scope, basis)
 
 
 def test_a_door_that_the_schema_does_not_have_stops_start_up(folder: Path) -> None:
