@@ -142,6 +142,14 @@ def create_app(
     )
     app.state.drain = drain
     for router in (
+        batch.router,  # records first: each router before theirs costs every look its share
+        summary.router,
+        metadata.router,
+        discovery.router,
+        consents.router,
+        audit_events.router,
+        fhir.router,
+        fhir.compartments,
         health.router,
         choices.router,
         permissions.router,
@@ -150,8 +158,6 @@ def create_app(
         disclosures.router,
         audit.router,
         reports.router,
-        consents.router,
-        audit_events.router,
         launch.router,
         sign_in.router,
         own_sign_in.router,
@@ -165,15 +171,9 @@ def create_app(
         office.router,
         status.router,
         cds.router,
-        batch.router,
-        summary.router,
         docs.router,
-        metadata.router,
-        discovery.router,
         security_txt.router,
         logout.router,
-        fhir.router,
-        fhir.compartments,
     ):
         app.include_router(router)
     app.add_exception_handler(GatewayError, answer_gateway_error)
