@@ -10,7 +10,7 @@ import pytest
 
 from connectors.sdk.model import Section
 from connectors.sdk.organisations import OrganisationType
-from gateway.caller.model import Role
+from gateway.caller.model import Caller, Role
 from gateway.disclosure.model import BASIS_NAMES, LawfulBasis
 from gateway.disclosure.policies import load_disclosures
 from gateway.disclosure.told import left_out
@@ -136,3 +136,15 @@ def test_what_it_leaves_out_is_said_the_same_for_everybody(policy: Policy) -> No
 
 def test_every_basis_has_words() -> None:
     assert set(BASIS_NAMES) == set(LawfulBasis)
+
+
+def test_a_source_is_asked_for_no_more_than_the_policy_may_hold(policy: Policy) -> None:
+    officer, doctor = (
+        Caller("iss", "u", "A Person", "rp", "R8000", role, "RJ2", "Trust", TRUST, "client")
+        for role in (OFFICER, Role.GP)
+    )
+    for named in policy.disclosures.values():
+        for basis in named.terms.bases:
+            assert policy.disclosed_sections(named.terms, basis, officer) == named.terms.sections, named.name
+    contacts = policy.disclosures["identity-and-contacts"].terms
+    assert policy.disclosed_sections(contacts, LawfulBasis.STATUTE, doctor) == frozenset()
