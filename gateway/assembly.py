@@ -40,7 +40,7 @@ from gateway.settings import Settings
 from gateway.shadow.watch import Shadow
 from gateway.store.moments import utc_now as now
 from gateway.store.open import open_for_writing
-from gateway.taking_part import connected, load_register
+from gateway.taking_part import Running, connected, load_register, nothing_runs
 from gateway.view import View
 
 
@@ -60,9 +60,9 @@ async def assemble(settings: Settings, outside: Outside) -> Parts:
         raise
 
 
-def read_in_force(settings: Settings) -> InForce:
+def read_in_force(settings: Settings, running: Running = nothing_runs) -> InForce:
     """What the files say now. Raises ConfigurationError or SettingsError."""
-    organisations = load_register(settings)
+    organisations = load_register(settings, running=running)
     policy = Policy.load(settings.policies_dir, settings.label_files)
     return InForce(policy, load_job_roles(settings.policies_dir / "job-roles.yaml"), organisations)
 

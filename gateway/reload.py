@@ -26,7 +26,7 @@ from gateway.parts import Parts
 from gateway.running import WORKER, Presence
 from gateway.settings import Settings, SettingsError
 from gateway.sources import SourceState
-from gateway.taking_part import connected
+from gateway.taking_part import Running, connected, running_in
 from gateway.version import VERSION
 
 CHANGING: Final = "The files changed while they were read. Reload again once they are whole."
@@ -82,7 +82,7 @@ class Reloader:
     async def _reload(self) -> None:
         before = self._generations.newest
         settings, lasting = before.settings, before.lasting
-        now = await asyncio.to_thread(read_whole, settings)
+        now = await asyncio.to_thread(read_whole, settings, running_in(before.organisations))
         known = _known(before, now)
         fan_out = await connected(now.organisations, settings, lasting.outside.connect, known)
         try:
@@ -109,9 +109,10 @@ class Reloader:
         )
 
 
-def read_whole(settings: Settings) -> InForce:
-    """Read twice: a file that was saved in between is half of one and half of the other. Raises ConfigurationError."""
-    first, second = read_in_force(settings), read_in_force(settings)
+def read_whole(settings: Settings, running: Running) -> InForce:
+    """Read twice: a file that was saved in between is half of one and half of the other. Raises ConfigurationError, and
+    SettingsError for what production doesn't allow beside what is `running`."""
+    first, second = read_in_force(settings, running), read_in_force(settings, running)
     if not first.is_as(second):
         raise ConfigurationError(CHANGING)
     return second

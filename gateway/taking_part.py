@@ -29,18 +29,44 @@ from gateway.sources import NotAsked, SourceState
 LONGEST_ACCEPTANCE: Final = timedelta(days=92)
 """How far ahead of today somebody can answer for a connection below silver: then it is looked at again."""
 
+Running = Callable[[str, Entry], bool]
+"""(what an entry is known by, the entry) -> whether it is asked already, on the same word of the same person."""
 
-def load_register(settings: Settings, today: date | None = None) -> Organisations:
+
+def nothing_runs(_who: str, _entry: Entry) -> bool:
+    """At a start."""
+    return False
+
+
+def running_in(organisations: Organisations) -> Running:
+    """At a reload of these: what ended meanwhile goes on as it would without the reload, or somebody who wants to
+    suspend one organisation at once would be told to see to another first."""
+    entries = dict(organisations.entries())
+
+    def runs(who: str, entry: Entry) -> bool:
+        now = entries.get(who)
+        return (
+            now is not None
+            and is_asked(organisations, now, who)
+            and (now.connector, now.accepted_below_silver) == (entry.connector, entry.accepted_below_silver)
+        )
+
+    return runs
+
+
+def load_register(settings: Settings, today: date | None = None, running: Running = nothing_runs) -> Organisations:
     """Who takes part. Raises ConfigurationError, and SettingsError for what production doesn't allow. `today` is the
-    day in UTC on which acceptances are judged."""
+    day in UTC on which acceptances are judged: none that has ended is taken up, but one that is `running` goes on."""
     organisations = load_organisations(settings.organisations_file, addresses=settings.addresses)
-    lacks = [] if settings.is_demo else list(lacks_of_register(settings, organisations, today))
+    lacks = [] if settings.is_demo else list(lacks_of_register(settings, organisations, today, running))
     if lacks:
         raise SettingsError("\n".join(f"{lack.where}: {lack}" for lack in lacks))
     return organisations
 
 
-def lacks_of_register(settings: Settings, organisations: Organisations, today: date | None = None) -> Iterator[Lack]:
+def lacks_of_register(
+    settings: Settings, organisations: Organisations, today: date | None = None, running: Running = nothing_runs
+) -> Iterator[Lack]:
     """What production would refuse of the organisations, whatever the profile is. Raises ConfigurationError where a
     grade can't be told."""
     day = today or datetime.now(UTC).date()
@@ -48,7 +74,7 @@ def lacks_of_register(settings: Settings, organisations: Organisations, today: d
         where = f"{settings.organisations_file}:{organisations.line_of(who)}"
         yield from _open_ways(where, entry, _name_of(entry))
         if is_asked(organisations, entry, who):
-            yield from _below_silver(where, organisations, entry, who, day)
+            yield from _below_silver(where, organisations, entry, who, day, goes_on=running(who, entry))
 
 
 def accepted(organisations: Organisations) -> list[str]:
@@ -95,9 +121,11 @@ def _open_ways(where: str, entry: Entry, name: str) -> Iterator[Lack]:
         yield Lack(where, f"the token_url of {name} is plain HTTP", "Give its https address.")
 
 
-def _below_silver(where: str, organisations: Organisations, entry: Entry, who: str, day: date) -> Iterator[Lack]:
+def _below_silver(
+    where: str, organisations: Organisations, entry: Entry, who: str, day: date, *, goes_on: bool
+) -> Iterator[Lack]:
     """A connector that was never run against the organisation's own test endpoint shows nothing to anybody, unless
-    somebody answers for that: by name, with a reason, and until a day."""
+    somebody answers for that: by name, with a reason, and until a day. One that `goes_on` needs no day ahead."""
     grade, name = grade_at(organisations, entry, who), _name_of(entry)
     if grade >= Grade.SILVER:
         return
@@ -110,7 +138,7 @@ def _below_silver(where: str, organisations: Organisations, entry: Entry, who: s
         yield Lack(where, what, remedy)
     elif grade < Grade.BRONZE:
         yield Lack(where, f"{what}, nor bronze, without which nobody can answer for it", remedy)
-    elif given.until < day:
+    elif given.until < day and not goes_on:
         yield Lack(where, f"{what}, and what {given.by} accepted ended on {given.until}", remedy)
     elif given.until > day + LONGEST_ACCEPTANCE:
         yield Lack(

@@ -14,9 +14,10 @@ from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.grades import Grade
 from connectors.sdk.organisations import Organisation, load_organisations
 from gateway import taking_part
+from gateway.reload import read_whole
 from gateway.settings import Settings, SettingsError, load_settings
 from gateway.sources import NotAsked
-from gateway.taking_part import connected, load_register
+from gateway.taking_part import connected, load_register, nothing_runs, running_in
 
 TRUST = {
     "ods": "RJ2",
@@ -238,6 +239,48 @@ def test_what_is_accepted_has_an_end_and_a_floor(
     evidence |= {"RJ2": grade, "None": grade}
     with pytest.raises(SettingsError, match=said):
         load_register(settings(tmp_path, accepting(**changed)), day)
+
+
+LATER = date(2027, 1, 1)
+
+
+def test_what_ended_goes_on_in_a_reload_that_leaves_it_as_it_is(tmp_path: Path, evidence: dict[str, Grade]) -> None:
+    running = running_in(load_register(settings(tmp_path, accepting()), TODAY))
+    other = TRUST | {"ods": "RPG", "stage": "suspended"}
+    assert load_register(settings(tmp_path, accepting(), other), LATER, running).get("RPG")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (accepting(), accepting(by="Somebody Else")),
+        (accepting(), accepting(until="2026-12-30")),
+        (accepting() | {"stage": "shadow"}, accepting()),
+        (TRUST | {"stage": "planned"}, accepting()),
+        (accepting() | {"ods": "RPG"}, accepting()),
+    ],
+)
+def test_nothing_that_ended_is_taken_up_in_a_reload(
+    tmp_path: Path, evidence: dict[str, Grade], before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    running = running_in(load_register(settings(tmp_path, before), TODAY))
+    with pytest.raises(SettingsError, match="accepted ended on 2026-12-3"):
+        load_register(settings(tmp_path, now), LATER, running)
+
+
+def test_the_files_are_read_whole_beside_what_runs(tmp_path: Path, evidence: dict[str, Grade]) -> None:
+    given = settings(tmp_path, accepting(until="2020-01-01"))
+    running = running_in(load_register(given, date(2019, 12, 31)))
+    assert read_whole(given, running).organisations.get("RJ2")
+    with pytest.raises(SettingsError, match="ended on 2020-01-01"):
+        read_whole(given, nothing_runs)
+
+
+def test_a_reload_has_the_floor_of_a_start(tmp_path: Path, evidence: dict[str, Grade]) -> None:
+    running = running_in(load_register(settings(tmp_path, accepting()), TODAY))
+    evidence |= {"RJ2": Grade.NONE, "None": Grade.NONE}
+    with pytest.raises(SettingsError, match="nor bronze"):
+        load_register(settings(tmp_path, accepting()), LATER, running)
 
 
 @pytest.mark.parametrize("left_out", ["reason", "by", "until"])
