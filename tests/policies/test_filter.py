@@ -154,6 +154,13 @@ def test_a_name_without_a_target_goes_from_beside_one_that_stays(policy: Policy)
     assert resource["hasMember"] == [ref("Observation", "hb")]
 
 
+def test_what_has_no_section_and_explains_nothing_is_not_shown_whoever_refers_to_it(policy: Policy) -> None:
+    result = item("Observation", "o", partOf=[ref("Procedure", "p", "Termination")])
+    filtered = seen_by(Role.GP, policy, [result, item("Procedure", "p")])
+    assert "partOf" not in valid(shown(filtered, "o"))
+    assert (ids(filtered), filtered.withheld) == ({"o"}, {MISPLACED: 1})
+
+
 def test_another_patient_is_never_referred_to(policy: Policy) -> None:
     other = {"reference": "Patient/9990000026", "display": "Her brother"}
     shown_ = valid(shown(seen_by(Role.GP, policy, [item("Observation", "o", performer=[other])]), "o"))

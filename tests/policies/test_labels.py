@@ -364,10 +364,22 @@ def test_a_wrong_table_stops_start_up(policies: Path, tmp_path: Path, file: str,
     assert str(path) in str(caught.value)
 
 
+SOURCE_LABELS = """owner: o
+version: "1"
+sources:
+  - source-type: council
+    sections: {sections}
+    labels: {labels}
+    why: because
+"""
+
+
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
         ("source-labels.yaml", 'owner: o\nversion: "1"\nsources: 7\n', "sources must be a list"),
+        ("source-labels.yaml", SOURCE_LABELS.format(sections="7", labels="[MH]"), "sections must be a list"),
+        ("source-labels.yaml", SOURCE_LABELS.format(sections="[contacts]", labels="7"), "labels must be a list"),
         ("security-labels.yaml", 'owner: o\nversion: "1"\ntitle: Restricted\nsystems: 7\n', "systems must be a list"),
     ],
 )
