@@ -280,6 +280,16 @@ async def test_what_is_known_of_a_source_goes_on_where_it_is_the_same_one(world:
     assert world.generations.newest.shadow.counts is world.stack.parts.shadow.counts
 
 
+async def test_a_sources_secret_that_can_not_be_read_changes_nothing_and_is_named(world: World) -> None:
+    before = world.generations.newest
+    auth = "{scheme: client-credentials, token_url: 'http://127.0.0.1:1/t', client_id: c, secret_file: /nowhere/new}"
+    entries = world.organisations.read_text()
+    world.organisations.write_text(entries.replace("page_size: 100", f"page_size: 100\n      auth: {auth}", 1))
+    assert "/nowhere/new" in await world.reloader.reload()
+    assert world.generations.newest is before
+    assert not any(one.closed for one in world.connectors[: len(before.fan_out.states)])
+
+
 @pytest.mark.slow
 async def test_who_is_suspended_is_not_asked_from_the_next_request_on(world: World) -> None:
     await world.stack.agree(GRACE)
