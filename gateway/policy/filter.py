@@ -228,7 +228,7 @@ class _Filter:
             contained = self._contained(item, look)
             resource = {**resource, "contained": contained}
             local = frozenset(str(part.get("id")) for part in contained)
-            return _without_orphans(self._references.pruned(_without_empty(resource), local))
+            return _without_orphans(self._references.pruned(resource, local))
         return self._references.pruned(resource, local) if self._needs_pruning(item) else resource
 
     def _needs_pruning(self, item: Item) -> bool:
@@ -294,10 +294,6 @@ def _may_name(value: Any) -> bool:
         return "reference" not in value
     nodes = value if isinstance(value, list) else (value,)
     return any(not isinstance(node, dict) or "reference" not in node for node in nodes)
-
-
-def _without_empty(resource: Resource) -> Resource:
-    return resource if resource["contained"] else {k: v for k, v in resource.items() if k != "contained"}
 
 
 def _without_orphans(resource: Resource | None) -> Resource | None:

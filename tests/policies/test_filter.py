@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,25 @@ from fhir.resources.R4B import get_fhir_model_class
 from connectors.sdk.model import Item, Section
 from gateway.caller.model import Role
 from gateway.choice.model import Basis, Scope
-from gateway.policy.decide import Policy
-from gateway.policy.filter import MISPLACED, UNSHOWABLE
+from gateway.policy.decide import Policy, best_circumstances
+from gateway.policy.filter import MISPLACED, UNSHOWABLE, apply
+from gateway.policy.matrix import USUAL_PLACE
+from gateway.policy.model import Circumstances
 from gateway.policy.outline import SUBSETTED
-from tests.policies.build import ASTHMA, HIV, PATIENT, PSYCHOSIS, code, ids, item, ref, seen_by, shown
+from tests.policies.build import (
+    ASTHMA,
+    HIV,
+    PATIENT,
+    PSYCHOSIS,
+    SOURCES,
+    code,
+    ids,
+    item,
+    ref,
+    resolver,
+    seen_by,
+    shown,
+)
 
 SENSITIVE_RULE = "label.sensitive.agreement"
 
@@ -141,11 +157,36 @@ def test_of_a_party_that_the_source_did_not_send_the_name_stays(policy: Policy) 
         ({"extension": [{"url": "u", "valueString": "plain"}]}, True),
         ({"subject": {"reference": f"Patient/{PATIENT}", "display": "Ms Okafor"}}, True),
         ({"subject": {"identifier": {"value": PATIENT}}}, True),
+        ({"subject": {"type": "Condition", "display": "HIV"}}, False),
     ],
 )
 def test_which_names_stay_without_their_target(policy: Policy, element: dict[str, Any], kept: bool) -> None:
     resource = valid(shown(seen_by(Role.GP, policy, [item("Observation", "o", **element)]), "o"))
     assert (next(iter(element)) in resource) is kept
+
+
+def test_the_order_in_which_items_came_decides_nothing(policy: Policy) -> None:
+    record = [visit(), *around()]
+    there = {each.sealed_id: each.resource for each in seen_by(Role.GP, policy, record).items}
+    back = {each.sealed_id: each.resource for each in seen_by(Role.GP, policy, [*reversed(record)]).items}
+    assert back == there
+    assert {"visit", "asthma"} <= there.keys()
+
+
+def test_what_was_not_examined_is_walked_itself(policy: Policy) -> None:
+    """What the guard found spares a walk, and changes nothing."""
+    record = [visit(), *around()]
+    there = [each.resource for each in seen_by(Role.GP, policy, record).items]
+    for each in record:
+        each.findings = None
+    best = best_circumstances(Role.GP, USUAL_PLACE[Role.GP], Section.CONTACTS, SOURCES["RJ2"])
+
+    def at(each: Item) -> Circumstances:
+        assert each.section is not None
+        return replace(best, section=each.section, labels=each.labels)
+
+    walked = apply(record, at, policy, resolver(record), patient=PATIENT)
+    assert [each.resource for each in walked.items] == there
 
 
 def test_a_name_without_a_target_goes_from_beside_one_that_stays(policy: Policy) -> None:
