@@ -67,8 +67,13 @@ class Town:
     gateway: Gateway
     sources: Mapping[str, FaultServer]
     session: aiohttp.ClientSession
+    issuer: str
     patients: Sequence[str]
     looks: list[Look] = field(default_factory=list)
+
+    async def sign_in(self) -> None:
+        """As somebody new: a token lasts an hour at most."""
+        self.session.headers["Authorization"] = f"Bearer {await fetch_token(self.issuer, WHO)}"
 
     async def look(self, number: int) -> Look:
         """One record, whatever comes."""
@@ -155,11 +160,11 @@ async def town(
         running.configure()
         exits.callback(_end, running)
         await asyncio.to_thread(running.start)
-        headers = {"Authorization": f"Bearer {await fetch_token(issuer, WHO)}"}
         session = await exits.enter_async_context(
-            aiohttp.ClientSession(headers=headers, timeout=_PATIENCE, connector=aiohttp.TCPConnector(limit=0))
+            aiohttp.ClientSession(timeout=_PATIENCE, connector=aiohttp.TCPConnector(limit=0))
         )
-        here = Town(running, servers, session, numbers(patients))
+        here = Town(running, servers, session, issuer, numbers(patients))
+        await here.sign_in()
         await _agree(here)
         yield here
 

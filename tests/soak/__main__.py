@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.soak.judging import Sample, Stay, told
+from tests.soak.judging import MOST_MORE_FILES, Sample, Stay, told
 from tests.soak.weather import weather
 from tests.town import Town, town
 
@@ -22,6 +22,7 @@ SOURCES = ("RJ2", "RPG", "RQX")
 _AT_ONCE = 16
 _MEASURED_SECONDS = 10.0
 _BETWEEN_SAMPLES = 2.0
+_BETWEEN_SIGN_INS = 1200.0
 
 
 def sample(here: Town, began: float) -> Sample:
@@ -39,14 +40,21 @@ async def stay(here: Town, rate: float, seconds: float, seed: int) -> tuple[Stay
             await asyncio.sleep(_BETWEEN_SAMPLES)
             samples.append(sample(here, began))
 
-    watching = asyncio.create_task(watch())
+    async def sign_in() -> None:
+        while True:
+            await asyncio.sleep(_BETWEEN_SIGN_INS)
+            await here.sign_in()
+
+    beside = [asyncio.create_task(watch()), asyncio.create_task(sign_in())]
     try:
         async with weather(here.sources, seed) as came:
             looks = await here.by_the_clock(rate, seconds)
     finally:
-        watching.cancel()
+        for task in beside:
+            task.cancel()
     await here.settled()
     await here.by_the_clock(min(rate, 2.0), 3.0)
+    await here.has_no_more_open_than(samples[0].files + MOST_MORE_FILES)
     return Stay(looks, samples, sample(here, began), here.log()), dict(came)
 
 
