@@ -22,7 +22,8 @@ class Budget:
     """What is left of one Ask's bytes (decoded) and entries. All its searches and pages draw on the same one.
 
     `alone` is held by whichever body has grown `BIG`, until it is whole: the others of the Ask wait, unread, so that a
-    source which sends too much to every search at once costs the memory of one such body, and not of a dozen.
+    source which sends too much to every search at once costs the memory of one such body, and not of a dozen. The
+    price: where one stops half-way, the others that are big come too late, and their sections are gaps.
     """
 
     bytes_left: int = MAX_BYTES_OF_ASK

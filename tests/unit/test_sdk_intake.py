@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -39,7 +39,7 @@ class Body:
             raise self._ends
 
 
-async def read(bodies: list[Body], budget: Budget | None) -> Iterator[int]:
+async def read(bodies: list[Body], budget: Budget) -> list[int]:
     """Reads all of them at once. How much there was of each further one when the one before it was whole."""
     there: list[int] = []
 
@@ -50,7 +50,7 @@ async def read(bodies: list[Body], budget: Budget | None) -> Iterator[int]:
 
     await asyncio.gather(*map(one, range(len(bodies))))
     assert [body.taken for body in bodies] == [CHUNKS] * len(bodies)
-    return iter(there)
+    return there
 
 
 async def test_big_bodies_of_one_question_are_read_one_after_the_other() -> None:
