@@ -124,7 +124,9 @@ class Backfill:
         moved = -1
         for _ in range(PASSES):
             before = moved
-            pages, moved = self._pass()
+            is_busy, pages, moved = self._pass()
+            if is_busy:  # the writing thread moves just now: how far the log is, and whether it's held, nobody says
+                return True
             if pages == before:
                 self._is_held = False
                 return False
@@ -132,8 +134,8 @@ class Backfill:
         self._tell_if_held(pages)
         return True
 
-    def _pass(self) -> tuple[int, int]:
-        """Pages in the log, and how many of them are in the database file.
+    def _pass(self) -> tuple[int, int, int]:
+        """Whether somebody else moves, pages in the log, and how many of them are in the database file.
 
         The reader keeps the log from beginning anew, or the file from being written to, for as long as the pass lasts.
         Before SQLite 3.51.3 a pass that began just when a commit made the log begin anew took its new pages for moved,
@@ -142,10 +144,10 @@ class Backfill:
         self._guard.execute("BEGIN")
         try:
             self._guard.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # BEGIN alone reads nothing yet
-            _, pages, moved = self._moving.execute(_MOVE).fetchone()
+            is_busy, pages, moved = self._moving.execute(_MOVE).fetchone()
         finally:
             self._guard.execute("ROLLBACK")
-        return pages, moved
+        return is_busy, pages, moved
 
     def _tell_if_held(self, pages: int) -> None:
         """Once, until it's over: the disk fills, and the store can't tell who is to blame."""

@@ -303,6 +303,25 @@ def test_a_log_that_a_reader_holds_is_said_once_and_cut_when_it_lets_go(
         assert len(world.in_the_file()) > seen
 
 
+def test_a_turn_that_met_the_writer_moving_knows_nothing_of_the_log_and_says_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite answers (1, -1, -1) then (https://sqlite.org/pragma.html#pragma_wal_checkpoint)."""
+    monkeypatch.setattr(module, "HELD_PAGES", 1)
+    reader = sqlite3.connect(world.folder.database, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchone()
+    moves = world.moving.execute
+    with caplog.at_level(logging.WARNING, "connect-care"):
+        for execute in (moves, lambda sql: sqlite3.connect(":memory:").execute("SELECT 1, -1, -1"), moves):
+            world.moving.execute = execute  # type: ignore[method-assign, assignment]
+            for _ in range(2):  # what a turn leaves is the writer's, and asks for none
+                world.batch()
+                world.rest()
+    assert [record.getMessage() for record in caplog.records] == ["store.log.held"]
+    reader.close()
+
+
 def test_closing_waits_for_the_turn_that_runs(world: World) -> None:
     world.moving.before = pause = Pause()  # type: ignore[method-assign]
     world.batch()
