@@ -118,7 +118,7 @@ class Merger:
         index = {f"{item.type}/{item.sealed_id}": item for item in items}
         alarms = sorted(guarded.alarms, key=lambda alarm: (alarm.source, alarm.kind))
         asked_of = {source: ask.sections for source, ask in asks.items()}
-        whole = {answer.source: asked_of.get(answer.source, _NONE) - answer.gaps.keys() for answer in answers}
+        whole = {answer.source: asked_of.get(answer.source, _NONE).difference(answer.gaps) for answer in answers}
         ordered = sorted(items, key=_order)
         return Record(nhs_number, ordered, lines, asked, alarms, index, practice, asked_of, whole, standing)
 

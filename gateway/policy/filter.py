@@ -284,7 +284,7 @@ def _with(item: Item, resource: Resource) -> Item:
 
 
 def _present(resource: Resource) -> Iterable[str]:
-    return clinical_elements(resource["resourceType"]) & resource.keys()
+    return clinical_elements(resource["resourceType"]).intersection(resource)
 
 
 def _may_name(value: Any) -> bool:
