@@ -155,7 +155,7 @@ def _changes(node: ast.AST) -> Iterator[_Change]:
             yield _Change("operand", None, ast.UnaryOp(ast.Not(), operand), "not is gone")
         case ast.BinOp(op=op) | ast.AugAssign(op=op) if type(op) in _COUNTED:
             yield _Change("op", None, _COUNTED[type(op)](), f"{type(op).__name__} is another")
-        case ast.Return(value=value) if value is not None and not _is_none(value):
+        case ast.Return(value=value) if value is not None and not _is_nothing(value):
             yield _Change("value", None, ast.Constant(None), "nothing is returned")
         case ast.Call(func=ast.Name(id=name)) if name in _CALLED:
             yield _Change("func", None, ast.Name(_CALLED[name], ast.Load()), f"{name} is {_CALLED[name]}")
@@ -176,5 +176,6 @@ def _left_out(field: str, place: int, statement: ast.AST) -> Iterator[_Change]:
         yield _Change(field, place, ast.Pass(), f"left out: {ast.unparse(statement)[:60]}")
 
 
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_nothing(node: ast.AST) -> bool:
+    """None, or False, which nobody who asks whether it's so tells from it: that becomes True by a change of its own."""
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)

@@ -52,6 +52,11 @@ def test_each_usual_change_is_made_once_at_each_place() -> None:
     assert len(set(found.values())) == len(found)
 
 
+def test_a_no_is_turned_into_a_yes_and_not_into_nothing() -> None:
+    found = [ast.unparse(mutant.tree) for mutant in mutants("def may() -> bool:\n    return False\n")]
+    assert found == ["def may() -> bool:\n    return True"]
+
+
 def test_docstrings_annotations_and_what_is_said_to_people_stay() -> None:
     for source in changed().values():
         assert "A module." in source
