@@ -176,8 +176,11 @@ class LabelTables:
     def _add_row(self, path: Path, line: int, row: Mapping[str, str | None]) -> str:
         system, code, label = ((row[name] or "").strip() for name in ("system", "code", "label"))
         if not (system and code and label in self.titles):
-            what = f"line {line} needs a system, a code and a label of {', '.join(sorted(self.titles))}"
-            refuse(path, what, "Mend the line.")
+            refuse(
+                path,
+                f"line {line} needs a system, a code and a label of {', '.join(sorted(self.titles))}",
+                "Mend the line.",
+            )
         self._add(system, code, label)
         return label
 

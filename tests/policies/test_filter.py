@@ -272,6 +272,15 @@ def test_what_turns_its_own_meaning_round_is_not_outlined(policy: Policy, turned
     assert filtered.withheld == {UNSHOWABLE: 1}
 
 
+def test_a_supporting_item_that_can_not_be_outlined_takes_along_what_is_nothing_without_it(policy: Policy) -> None:
+    turned = item("Medication", "m", code={"text": "Aspirin"}, implicitRules="u")
+    statement = item("MedicationStatement", "s", medicationReference=ref("Medication", "m"))
+    assert ids(seen_by(Role.GP, policy, [statement, turned])) == {"s", "m"}
+    filtered = seen_by(Role.SOCIAL_WORKER, policy, [statement, turned])
+    assert filtered.items == []
+    assert filtered.withheld == {UNSHOWABLE: 2}
+
+
 def test_an_outline_keeps_why_a_mandatory_element_is_absent_and_no_other_extension(policy: Policy) -> None:
     absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
     other = {"url": "https://example.org/secret", "valueString": "secret"}
