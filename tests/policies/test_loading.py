@@ -219,6 +219,13 @@ def test_no_refused_door_says_only_that_no_rule_shows_it(policy: Policy) -> None
                 assert decision.shown or "No rule shows" not in decision.why
 
 
+def test_an_open_door_says_only_why_it_is_open(policy: Policy) -> None:
+    for action in decide.DOORS:
+        for role in Role:
+            decision = policy.may(action, role, OrganisationType.ACUTE_TRUST)
+            assert not decision.shown or decision.why == policy.rules[decision.rule].why
+
+
 def test_an_absent_folder_or_file_stops_start_up(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(PolicyProblem, match="can't be read"):
         Policy.load(tmp_path / "nowhere")
@@ -260,7 +267,8 @@ def test_any_error_withholds(policies: Path, monkeypatch: pytest.MonkeyPatch) ->
     decision = policy.decide(fresh)
     assert (decision.shown, decision.rule) == (Shown.WITHHELD, ERROR_RULE)
     assert "could not be judged" in decision.why
-    assert policy.may("read-audit", Role.PRIVACY_OFFICER, OrganisationType.ACUTE_TRUST).shown is Shown.WITHHELD
+    door = policy.may("read-audit", Role.PRIVACY_OFFICER, OrganisationType.ACUTE_TRUST)
+    assert (door.shown, door.why) == (Shown.WITHHELD, decision.why), "who may is nobody's remedy for that"
 
 
 def test_a_decision_is_remembered_and_the_memory_is_bounded(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
