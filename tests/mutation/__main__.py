@@ -7,6 +7,7 @@ Prints each change that no test noticed, and the score; the exit code is 1 under
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import random
 import sys
@@ -88,13 +89,14 @@ def main() -> int:
 
 def _report(todo: Sequence[tuple[str, Mutant]], minutes: float) -> int:
     until, tried, survivors = time.monotonic() + minutes * 60, 0, 0
-    for name, mutant in todo:
-        if time.monotonic() > until:
-            break
-        tried += 1
-        if not is_killed(name, mutant):
-            survivors += 1
-            print(f"survived: {name} {mutant}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # whoever has seen enough is told of what was tried
+        for name, mutant in todo:
+            if time.monotonic() > until:
+                break
+            if not is_killed(name, mutant):
+                survivors += 1
+                print(f"survived: {name} {mutant}", flush=True)
+            tried += 1
     score = (tried - survivors) / tried if tried else 0.0
     print(f"{tried} of {len(todo)} mutants tried, {survivors} survived: {score:.1%} ({ASKED:.0%} asked)", flush=True)
     return 0 if score >= ASKED else 1
