@@ -370,16 +370,39 @@ sources:
 """
 
 
+SECURITY_LABELS = """owner: o
+version: "1"
+title: Restricted
+systems:
+  - uris: {uris}
+    neutral: {neutral}
+    labels: {labels}
+"""
+HIV_TABLE = """name: hiv
+version: "1"
+owner: o
+label: HIV
+title: About HIV
+why: because
+codes: {codes}
+"""
+
+
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
+        ("labels/hiv.yaml", HIV_TABLE.format(codes="7"), "codes must hold keys and values"),
+        ("labels/hiv.yaml", HIV_TABLE.format(codes="{http://x: 7}"), "http://x must hold keys and values"),
+        ("security-labels.yaml", SECURITY_LABELS.format(uris="7", neutral="[U]", labels="{}"), "uris must be a list"),
+        ("security-labels.yaml", SECURITY_LABELS.format(uris="[u]", neutral="7", labels="{}"), "neutral must be a"),
+        ("security-labels.yaml", SECURITY_LABELS.format(uris="[u]", neutral="[U]", labels="7"), "labels must hold"),
         ("source-labels.yaml", 'owner: o\nversion: "1"\nsources: 7\n', "sources must be a list"),
         ("source-labels.yaml", SOURCE_LABELS.format(sections="7", labels="[MH]"), "sections must be a list"),
         ("source-labels.yaml", SOURCE_LABELS.format(sections="[contacts]", labels="7"), "labels must be a list"),
         ("security-labels.yaml", 'owner: o\nversion: "1"\ntitle: Restricted\nsystems: 7\n', "systems must be a list"),
     ],
 )
-def test_what_must_be_a_list_is_named(policies: Path, tmp_path: Path, file: str, text: str, says: str) -> None:
+def test_what_is_no_list_or_mapping_is_named(policies: Path, tmp_path: Path, file: str, text: str, says: str) -> None:
     changed = tmp_path / "policies"
     shutil.copytree(policies, changed)
     (changed / file).write_text(text)

@@ -137,12 +137,24 @@ def test_a_word_that_the_schema_lost_stops_start_up(folder: Path, lost: str, say
         Policy.load(folder)
 
 
-def test_a_law_that_neither_schema_nor_rules_know_stops_start_up(folder: Path) -> None:
+def without(folder: Path, kind: str, word: str, instead: str) -> None:
+    """The schema and every rule, without a word."""
     schema = folder / "schema.cedarschema"
-    schema.write_text(schema.read_text().replace(', "public-interest"', "", 1))
+    assert f', "{word}"' in schema.read_text()
+    schema.write_text(schema.read_text().replace(f', "{word}"', "", 1))
     for rule in folder.rglob("*.cedar"):
-        rule.write_text(rule.read_text().replace('Basis::"public-interest"', 'Basis::"statute"'))
+        rule.write_text(rule.read_text().replace(f'{kind}::"{word}"', f'{kind}::"{instead}"'))
+
+
+def test_a_law_that_neither_schema_nor_rules_know_stops_start_up(folder: Path) -> None:
+    without(folder, "Basis", "public-interest", "statute")
     with pytest.raises(PolicyProblem, match=r"the disclosure [a-z-]+ by (statute|court-order|public-interest)\."):
+        Policy.load(folder)
+
+
+def test_a_section_that_neither_schema_nor_rules_know_stops_start_up(folder: Path) -> None:
+    without(folder, "Section", "immunisations", "allergies")
+    with pytest.raises(PolicyProblem, match="doesn't know the section immunisations"):
         Policy.load(folder)
 
 
