@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -32,6 +33,15 @@ CLIENT = "connect-care-viewer"
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 _STATUS = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus"
 _STATUSES = "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatusEngland"
+
+
+def _said(claims: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """Claims as they go into a JWT."""
+    counted = {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }
+    return {name: value for name, value in counted.items() if value is not None}
 
 
 def an_ehr_patient(patient_id: str, nhs_number: str, status: str = "01") -> dict[str, Any]:
@@ -156,7 +166,7 @@ class Launcher:
         return jws.serialize_compact(members, json.dumps(claims).encode(), signer, algorithms=[str(members["alg"])])
 
     def context_jwt(self, audience: str, nhs_number: str, spoken: str = "gp", **claims: Any) -> str:
-        """A UK contextual launch; a claim given as None is left out."""
+        """A UK contextual launch; a claim given as None is left out, and one given as a timedelta counts from now."""
         now = int(time.time())
         said = {
             **person(spoken).claims(),
@@ -168,13 +178,13 @@ class Launcher:
             "patient": f"{NHS_NUMBER}|{nhs_number}",
             **claims,
         }
-        return self.sign({name: value for name, value in said.items() if value is not None}, typ="launch+jwt")
+        return self.sign(_said(said, now), typ="launch+jwt")
 
     def hook_jwt(self, audience: str, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """The JWT of a CDS Hooks call; a claim given as None is left out."""
+        """The JWT of a CDS Hooks call; its claims as those of a contextual launch."""
         now = int(time.time())
         said = {"iss": self.issuer, "aud": audience, "iat": now, "exp": now + 60, "jti": str(uuid.uuid4()), **claims}
-        return self.sign({name: value for name, value in said.items() if value is not None}, **(header or {}))
+        return self.sign(_said(said, now), **(header or {}))
 
     def hook_call(self, patient_id: str, spoken: str = "gp") -> dict[str, Any]:
         """The body of a `patient-view` call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,16 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on, below those that the system gives away by itself."""
+    for first in random.sample(range(20_000, 30_000), 100):
+        with ExitStack() as taken, suppress(OSError):
+            for at in range(count):
+                taken.enter_context(socket.create_server(("", first + at)))
+            return first
+    raise RuntimeError(f"no {count} free ports in a row")
 
 
 def children(pid: int) -> list[int]:

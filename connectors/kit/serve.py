@@ -29,6 +29,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -97,18 +98,21 @@ def prepare(
     """The sandboxes, bound but not yet serving, and the people whom they know. Their ports are free ones, or count from
     `first_port`.
 
-    Raises ConfigurationError where a connector ships no sandbox, or its sandbox has nothing for an organisation.
+    Raises ConfigurationError where a connector ships no sandbox, its sandbox has nothing for an organisation, or a port
+    is taken; nothing stays bound then.
     """
     running, people = [], {}
-    for index, organisation in enumerate(organisations):
-        package = _sandbox_package(organisation.ods, organisation.connector)
-        try:
-            app = package.create_app(organisation.ods, canaries=canaries)
-        except LookupError as error:
-            raise ConfigurationError(f"{organisation.ods}: {error.args[0]}") from error
-        people.update({person["nhsNumber"]: person for person in getattr(package, "people", list)()})
-        listener = _bound(host, first_port + index if first_port else 0)
-        running.append(Running(organisation.ods, app, listener, host))
+    with ExitStack() as bound:
+        for index, organisation in enumerate(organisations):
+            package = _sandbox_package(organisation.ods, organisation.connector)
+            try:
+                app = package.create_app(organisation.ods, canaries=canaries)
+            except LookupError as error:
+                raise ConfigurationError(f"{organisation.ods}: {error.args[0]}") from error
+            people.update({person["nhsNumber"]: person for person in getattr(package, "people", list)()})
+            listener = bound.enter_context(_bound(host, first_port + index if first_port else 0))
+            running.append(Running(organisation.ods, app, listener, host))
+        bound.pop_all()
     return running, list(people.values())
 
 
@@ -150,10 +154,18 @@ def _sandbox_package(who: str, connector: str | None) -> Any:
 
 def _bound(host: str, port: int) -> socket.socket:
     """A socket on loopback, unless it is to be called by another name; port 0 is any free one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((LOOPBACK if host == LOOPBACK else "", port))
-    return listener
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK if host == LOOPBACK else "", port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or "there is no such port"
+            raise ConfigurationError(
+                f"Port {port} can't be had ({why}). Choose a first port from which on all are free."
+            ) from error
+        opened.pop_all()
+        return listener
 
 
 def write_state(path: Path, running: Sequence[Running], people: Sequence[dict[str, Any]]) -> None:

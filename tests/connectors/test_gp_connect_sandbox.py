@@ -7,6 +7,9 @@ import dataclasses
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -210,17 +213,21 @@ def code_of(outcome: Any) -> str:
 
 
 def signed(**changes: Any) -> str:
-    """A token with some claims changed; None takes one out."""
-    good = token(ASKED_BY, CONSUMER, ADDRESS, int(time.time()))
+    """A token with some claims changed; None takes one out, a timedelta counts from now."""
+    now = int(time.time())
+    good = token(ASKED_BY, CONSUMER, ADDRESS, now)
+    counted = {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in changes.items()
+    }
     middle = good.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-    claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    claims = {name: value for name, value in {**claims, **counted}.items() if value is not None}
     encoded = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return f"Bearer {good.split('.')[0]}.{encoded}."
 
 
 FIND = f"Patient?identifier={NHS_NUMBER_SYSTEM}|{ADEBAYO}"
-NOW = int(time.time())
 
 
 @pytest.mark.parametrize(
@@ -236,21 +243,22 @@ NOW = int(time.time())
         ({"Authorization": "Bearer a.b"}, 400),
         ({"Authorization": "Bearer !.!."}, 400),
         ({"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30."}, 400),
-        ({"Authorization": f"{signed()}signature"}, 400),
-        ({"Authorization": signed(exp=NOW + 3600)}, 400),
-        ({"Authorization": signed(iat=NOW - 900, exp=NOW - 600)}, 400),
-        ({"Authorization": signed(iat="now")}, 400),
-        ({"Authorization": signed(aud="https://elsewhere.example")}, 400),
-        ({"Authorization": signed(iss=None)}, 400),
-        ({"Authorization": signed(reason_for_request="curiosity")}, 400),
-        ({"Authorization": signed(requested_scope="patient/*.write")}, 400),
-        ({"Authorization": signed(requesting_device=None)}, 400),
-        ({"Authorization": signed(requesting_organization={"resourceType": "Organization"})}, 400),
-        ({"Authorization": signed(sub="somebody else")}, 400),
+        ({"Authorization": lambda: f"{signed()}signature"}, 400),
+        ({"Authorization": partial(signed, exp=timedelta(hours=1))}, 400),
+        ({"Authorization": partial(signed, iat=timedelta(minutes=-15), exp=timedelta(minutes=-10))}, 400),
+        ({"Authorization": partial(signed, iat="now")}, 400),
+        ({"Authorization": partial(signed, aud="https://elsewhere.example")}, 400),
+        ({"Authorization": partial(signed, iss=None)}, 400),
+        ({"Authorization": partial(signed, reason_for_request="curiosity")}, 400),
+        ({"Authorization": partial(signed, requested_scope="patient/*.write")}, 400),
+        ({"Authorization": partial(signed, requesting_device=None)}, 400),
+        ({"Authorization": partial(signed, requesting_organization={"resourceType": "Organization"})}, 400),
+        ({"Authorization": partial(signed, sub="somebody else")}, 400),
     ],
 )
-async def test_headers_and_token_are_checked(changed: dict[str, str], status: int) -> None:
-    found, body = await raw("GET", FIND, headers(FIND_PATIENT, **changed))
+async def test_headers_and_token_are_checked(changed: dict[str, str | Callable[[], str]], status: int) -> None:
+    now = {name: value() if callable(value) else value for name, value in changed.items()}
+    found, body = await raw("GET", FIND, headers(FIND_PATIENT, **now))
     assert found == status
     assert code_of(body) == ("BAD_REQUEST" if status == 400 else "") if status != 200 else body["entry"]
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,9 +22,10 @@ import pytest
 from connectors.fhir_r4 import sandbox
 from connectors.kit import serve
 from connectors.kit.canaries import PATTERN
+from connectors.sdk.errors import ConfigurationError
 from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from connectors.sdk.organisations import load_organisations
-from tests.processes import free_port
+from tests.processes import free_ports
 
 ENTRY = (
     "- {{ods: '{ods}', name: '{ods}', type: {type}, stage: live, connector: {connector}, "
@@ -156,8 +158,8 @@ def test_it_stops_when_its_parent_is_gone(tmp_path: Path, file: Path) -> None:
 
 
 def test_in_a_container_of_their_own_they_are_called_by_its_name_on_ports_that_count(file: Path) -> None:
-    first = free_port()
     organisations = serve.standing_in(load_organisations(file))
+    first = free_ports(len(organisations))
     running, _ = serve.prepare(organisations, canaries=False, host="sandboxes", first_port=first)
     try:
         assert [one.origin for one in running] == [f"http://sandboxes:{first + at}" for at in range(len(running))]
@@ -165,6 +167,20 @@ def test_in_a_container_of_their_own_they_are_called_by_its_name_on_ports_that_c
     finally:
         for one in running:
             one.listener.close()
+
+
+def test_a_port_that_is_taken_is_named_and_none_stays_bound(file: Path) -> None:
+    organisations = serve.standing_in(load_organisations(file))
+    first = free_ports(3)
+    with (
+        socket.create_server(("", first + 1)),
+        pytest.raises(ConfigurationError, match=rf"Port {first + 1} can't be had \(Address already in use"),
+    ):
+        serve.prepare(organisations, canaries=False, host="sandboxes", first_port=first)
+    with socket.create_server(("", first)):
+        pass
+    with pytest.raises(ConfigurationError, match=r"Port 65536 can't be had \(there is no such port"):
+        serve.prepare(organisations, canaries=False, first_port=65535)
 
 
 async def test_it_serves_and_stops_inside_a_process_too(tmp_path: Path, file: Path) -> None:
