@@ -203,7 +203,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     ),
     "expired": Attack("how long it lasts", _RFC9068, "token.expired", claims(exp=time.time() - 1)),
     "issued in the future": Attack(
-        "how long it lasts", "RFC 7519 (JWT), section 4.1.6", "token.not-yet", claims(iat=time.time() + 3600)
+        "how long it lasts", "RFC 7519 (JWT), section 4.1.6", "token.not-yet", claims(iat=time.time() + 24 * 3600)
     ),
     "good for ever": Attack(
         "how long it lasts: exp lies centuries ahead, iat a day back",
