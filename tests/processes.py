@@ -186,14 +186,13 @@ def gateway(
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to no connection meanwhile."""
+    return free_ports(1)
 
 
 def free_ports(count: int) -> int:
     """The first of so many ports in a row that nobody listens on, below those that the system gives away by itself."""
-    for first in random.sample(range(20_000, 30_000), 100):
+    for first in random.SystemRandom().sample(range(20_000, 30_000), 100):
         with ExitStack() as taken, suppress(OSError):
             for at in range(count):
                 taken.enter_context(socket.create_server(("", first + at)))
