@@ -11,14 +11,7 @@ import pytest
 import connectors
 from connectors.sdk.model import NHS_NUMBER_SYSTEM
 from gateway.connector_commands import replay as replaying
-from tests.flow.replay.asking import (
-    EVERYTHING,
-    MANIFEST,
-    NHS,
-    collection,
-    r4,
-    refused,
-)
+from tests.flow.replay.asking import EVERYTHING, MANIFEST, NHS, collection, r4, refused
 
 
 @pytest.mark.parametrize("payload", [b"", b"<html>Penicillin</html>", b"[]", b'{"entry":[]}', b"\xff", b"[" * 100_000])

@@ -17,18 +17,7 @@ from connectors.social_care.sandbox import create_app
 from tests.connectors.gp_connect_asking import ALLERGY, RECORDS, bundle, empty_lists, problem
 from tests.connectors.gp_connect_asking import PATIENT as PRACTICES_PATIENT
 from tests.connectors.pds_asking import outcome, patient
-from tests.flow.replay.asking import (
-    NHS,
-    OTHER,
-    collection,
-    fates,
-    lines,
-    of_type,
-    r4,
-    refers,
-    run,
-    told,
-)
+from tests.flow.replay.asking import NHS, OTHER, collection, fates, lines, of_type, r4, refers, run, told
 from tests.quick import every
 
 FILES = sorted(RECORDS.glob("*.json"))

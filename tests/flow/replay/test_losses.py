@@ -7,17 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.replay.asking import (
-    CONTAINED,
-    coded,
-    collection,
-    fates,
-    lines,
-    r4,
-    refers,
-    run,
-    told,
-)
+from tests.flow.replay.asking import CONTAINED, coded, collection, fates, lines, r4, refers, run, told
 
 TRACED = """\
 answer.traced = [Traced(one.key, (one.key,)) for one in answer.items if one.type != "Observation"]

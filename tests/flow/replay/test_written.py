@@ -20,15 +20,7 @@ import connectors
 from gateway.cli import app
 from gateway.connector_commands import replay as replaying
 from gateway.replay.fate import Fate
-from tests.flow.replay.asking import (
-    EVERYTHING,
-    ME_ASKED,
-    NHS,
-    collection,
-    r4,
-    refused,
-    run,
-)
+from tests.flow.replay.asking import EVERYTHING, ME_ASKED, NHS, collection, r4, refused, run
 
 
 def test_the_bundle_is_what_the_role_sees_and_nothing_else_is_written(
