@@ -165,6 +165,12 @@ def test_which_names_stay_without_their_target(policy: Policy, element: dict[str
     assert (next(iter(element)) in resource) is kept
 
 
+def test_of_several_extensions_the_one_goes_that_names_what_is_not_shown(policy: Policy) -> None:
+    plain, names = {"url": "v", "valueBoolean": True}, {"url": "u", "valueReference": {"display": "HIV"}}
+    measured = item("Observation", "o", extension=[plain, names])
+    assert shown(seen_by(Role.GP, policy, [measured]), "o")["extension"] == [plain]
+
+
 def test_the_order_in_which_items_came_decides_nothing(policy: Policy) -> None:
     record = [visit(), *around()]
     there = {each.sealed_id: each.resource for each in seen_by(Role.GP, policy, record).items}
@@ -247,6 +253,14 @@ def test_a_participant_that_nothing_names_goes_and_the_patient_stays(policy: Pol
 def test_an_appointment_of_which_nobody_is_left_can_not_be_shown(policy: Policy) -> None:
     gone = {"actor": ref("Practitioner", "gone"), "status": "accepted"}
     filtered = seen_by(Role.GP, policy, [item("Appointment", "a", participant=[gone])])
+    assert filtered.items == []
+    assert filtered.withheld == {UNSHOWABLE: 1}
+
+
+def test_what_it_contains_makes_nothing_showable(policy: Policy) -> None:
+    gone = {"actor": ref("Practitioner", "gone"), "status": "accepted"}
+    inside = [{"resourceType": "Practitioner", "id": "near", "name": [{"family": "Near"}]}]
+    filtered = seen_by(Role.GP, policy, [item("Appointment", "a", participant=[gone], contained=inside)])
     assert filtered.items == []
     assert filtered.withheld == {UNSHOWABLE: 1}
 

@@ -299,7 +299,10 @@ def test_a_full_set_loads_from_csv_and_from_yaml(policies: Path, tmp_path: Path)
     assert tables.own(item("Condition", "c", code=code("1", system="sys")), OrganisationType.COUNCIL) == {
         "GENETIC-TEST"
     }
-    assert [each.name for each in tables.loaded()][-2:] == ["refset", "more"]
+    assert [(each.name, each.labels) for each in tables.loaded()][-2:] == [
+        ("refset", ("STD",)),
+        ("more", ("GENETIC-TEST",)),
+    ]
 
 
 def test_a_label_that_the_rules_do_not_know_stops_start_up(policies: Path, tmp_path: Path) -> None:
