@@ -299,9 +299,9 @@ def test_a_full_set_loads_from_csv_and_from_yaml(policies: Path, tmp_path: Path)
     assert tables.own(item("Condition", "c", code=code("1", system="sys")), OrganisationType.COUNCIL) == {
         "GENETIC-TEST"
     }
-    assert [(each.name, each.labels) for each in tables.loaded()][-2:] == [
-        ("refset", ("STD",)),
-        ("more", ("GENETIC-TEST",)),
+    assert [(each.name, each.labels, each.count) for each in tables.loaded()][-2:] == [
+        ("refset", ("STD",), 1),
+        ("more", ("GENETIC-TEST",), 1),
     ]
 
 
@@ -399,6 +399,16 @@ codes: {codes}
         ("security-labels.yaml", SECURITY_LABELS.format(uris="7", neutral="[U]", labels="{}"), "uris must be a list"),
         ("security-labels.yaml", SECURITY_LABELS.format(uris="[u]", neutral="7", labels="{}"), "neutral must be a"),
         ("security-labels.yaml", SECURITY_LABELS.format(uris="[u]", neutral="[U]", labels="7"), "labels must hold"),
+        (
+            "security-labels.yaml",
+            SECURITY_LABELS.format(uris="[u]", neutral="[U]", labels="{}\n    more: 1"),
+            ": each system must hold labels, neutral, uris; found labels, more,",
+        ),
+        (
+            "source-labels.yaml",
+            SOURCE_LABELS.format(sections="[contacts]", labels="[MH]\n    more: 1"),
+            ": each source must hold labels, sections, source-type, why; found labels, more,",
+        ),
         ("source-labels.yaml", 'owner: o\nversion: "1"\nsources: 7\n', "sources must be a list"),
         ("source-labels.yaml", SOURCE_LABELS.format(sections="7", labels="[MH]"), "sections must be a list"),
         ("source-labels.yaml", SOURCE_LABELS.format(sections="[contacts]", labels="7"), "labels must be a list"),

@@ -297,10 +297,15 @@ def test_a_decision_is_remembered_and_the_memory_is_bounded(policies: Path, monk
     monkeypatch.setattr(decide, "_MEMO_LIMIT", 2)
     policy._memo.clear()
     tuples = [replace(BEST, section=section) for section in (Section.RESULTS, Section.ALLERGIES, Section.MEDICINES)]
-    for each in (tuples[0], tuples[0], tuples[1], tuples[2]):
+    for each in (tuples[0], tuples[1], tuples[0], tuples[1], tuples[2]):
         policy.decide(each)
     assert asked == 3
     assert len(policy._memo) == 1
+    policy._doors.clear()
+    for action in ("see-sources", "see-sources", "made-up"):
+        policy.may(action, Role.GP, OrganisationType.GP_PRACTICE)
+    assert [action for action, _, _ in policy._doors] == ["see-sources"], "what isn't a door fills no memory"
+    assert asked == 5
 
 
 def test_the_rule_of_a_decision_says_why(policy: Policy) -> None:
